@@ -1,0 +1,74 @@
+// Space: a handle on one tenant of a database. Every read and write names its space by holding one of these.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mneme/batch.h"
+#include "mneme/options.h"
+#include "mneme/query.h"
+#include "mneme/stats.h"
+
+namespace mneme {
+
+class DatabaseImpl;
+
+/// Cheap to copy; keeps the Database's internals alive but not open: calls after Database::close() or after drop return
+/// FailedPrecondition or NotFound. Threads: any.
+class Space {
+ public:
+  SpaceId id() const { return id_; }
+  const std::string& name() const { return name_; }
+  Result<SpaceInfo> info() const;
+  Result<SpaceStats> stats() const;
+
+  /// One-operation batches; see Batch. They return after `durability` is reached and the change is visible to every
+  /// get and search.
+  /// @error Busy, NoSpace, Indeterminate, FailedPrecondition (stopped, read-only), InvalidArgument
+  Result<NodeId> put(Node node, Durability durability = Durability::Sync) const;
+  Status erase(const NodeId& node, Durability durability = Durability::Sync) const;
+  Status link(Link link, Durability durability = Durability::Sync) const;
+  Status unlink(const NodeId& from, std::string_view type, const NodeId& to,
+                Durability durability = Durability::Sync) const;
+
+  /// The node, without copying it when it is in memory. Cost: hot, one hash lookup; else three lookups on disk.
+  /// @error NotFound
+  Result<NodeView> get(const NodeId& node) const;
+  Result<NodeView> get(const NodeId& node, const ReadView& view) const;
+  /// By the id it had where it came from, or by the text of its own id.
+  Result<NodeView> get_by_name(std::string_view id) const;
+  /// The id that put() gives a node with this external id. Pure.
+  NodeId id_for_external(std::string_view external_id, std::string_view external_system = {}) const;
+
+  /// The k nearest that match, best first, over all tiers; every write acknowledged before the call is seen.
+  /// @error InvalidArgument  k, dimension, a value that is not finite, the filter; NotFound  no such generation
+  Result<std::vector<SearchHit>> search(const Query& query) const;
+
+  /// Visits matching nodes in row order until `visit` returns false or the limit is reached.
+  Status scan(const ScanQuery& query, const std::function<bool(const NodeView&)>& visit) const;
+
+  /// Links of a node, by type and then by the other end. Empty `type` = all.
+  Result<std::vector<Link>> links(const NodeId& node, LinkDirection direction = LinkDirection::Out,
+                                  std::string_view type = {}) const;
+
+  /// Moves a node to another tier: Hot loads it into memory, Warm and Cold rewrite its home on disk, atomically and
+  /// through the log. @error NotFound
+  Status move(const NodeId& node, TierId to) const;
+  /// Where the node is now. @error NotFound
+  Result<TierId> tier_of(const NodeId& node) const;
+
+ private:
+  friend class Batch;
+  friend class Database;
+  friend class DatabaseImpl;
+  Space(std::shared_ptr<DatabaseImpl> db, SpaceId id, std::string name)
+      : db_(std::move(db)), id_(id), name_(std::move(name)) {}
+  std::shared_ptr<DatabaseImpl> db_;
+  SpaceId id_;
+  std::string name_;
+};
+
+}  // namespace mneme

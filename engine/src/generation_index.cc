@@ -1,0 +1,151 @@
+#include "generation_index.h"
+
+#include "mneme/base/node_codec.h"
+#include "mneme/index/exact_index.h"
+
+namespace mneme {
+
+Attributes::Attributes(ByteView body) {
+  // Two walks: sizes first, so that one allocation holds exactly what is kept.
+  const auto kept = [](const FieldCursor& field) {
+    return field.number() != static_cast<std::uint16_t>(NodeField::Content) &&
+           field.number() != static_cast<std::uint16_t>(NodeField::Value);
+  };
+  std::size_t bytes = 1;
+  for (FieldCursor field(body); field.next();)
+    if (kept(field)) bytes += field.end() - field.begin();
+  data_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
+  size_ = static_cast<std::uint32_t>(bytes);
+  data_[0] = body[0];
+  std::size_t at = 1;
+  for (FieldCursor field(body); field.next();) {
+    if (!kept(field)) continue;
+    const std::size_t size = field.end() - field.begin();
+    std::memcpy(data_.get() + at, body.data() + field.begin(), size);
+    at += size;
+  }
+}
+
+Status IndexState::put(RowId row, const NodeRecord& record, GenerationId generation, Lsn lsn) {
+  const std::span<const float> vector = record.vector(generation);
+  if (vector.empty()) return vectors->erase(row, lsn);
+  // The attribute is in place before the slot is published by add(): slots are handed out in order.
+  const std::size_t slot = vectors->slots();
+  Attributes attribute(record.body());
+  attribute_bytes.fetch_add(attribute.bytes().size(), std::memory_order_relaxed);
+  attributes.grow_to(slot) = std::move(attribute);
+  MNEME_ASSIGN(const index::Slot added, vectors->add(row, vector, lsn));
+  if (added != slot) return {Code::Internal, "index: slot " + std::to_string(added) + " for " + std::to_string(slot)};
+  return {};
+}
+
+void GenerationIndex::apply(IndexState& state, const Change& change) {
+  const Status done = change.record ? state.put(change.row, *change.record, info_.id, change.lsn)
+                                    : state.vectors->erase(change.row, change.lsn);
+  // Indexes are disposable: one that missed a change is dropped and loaded again by the next search.
+  if (!done.ok() && state_.get() == &state) state_.reset();
+}
+
+void GenerationIndex::publish(RowId row, const NodeRecordPtr& record, Lsn lsn) {
+  MutexLock lock(mutex_);
+  if (recording_) backlog_.push_back({row, record, lsn});
+  if (state_) apply(*state_, {row, record, lsn});
+}
+
+// Adds what was recorded since a load or a compaction began, until nothing is left, then leaves the lock to the caller's
+// next publish with recording off and `state` in place.
+Status GenerationIndex::drain(IndexState& state, std::vector<Change>& changes) {
+  for (const Change& change : changes) {
+    if (change.lsn <= state.base) continue;  // the load has seen it
+    MNEME_TRY(change.record ? state.put(change.row, *change.record, info_.id, change.lsn)
+                            : state.vectors->erase(change.row, change.lsn));
+  }
+  changes.clear();
+  return {};
+}
+
+Result<IndexStatePtr> GenerationIndex::acquire(const LoadFn& load) {
+  {
+    MutexLock lock(mutex_);
+    if (state_) return IndexStatePtr(state_);
+  }
+  MutexLock loading(load_mutex_);
+  {
+    MutexLock lock(mutex_);
+    if (state_) return IndexStatePtr(state_);
+    recording_ = true;
+    backlog_.clear();
+  }
+  auto fresh = std::make_shared<IndexState>();
+  fresh->vectors = index::make_exact_index(info_.dimension, info_.metric);
+  Status done;
+  if (Result<Lsn> base = load(*fresh); base.ok())
+    fresh->base = *base;
+  else
+    done = base.status();
+  std::vector<Change> changes;
+  while (done.ok()) {
+    {
+      MutexLock lock(mutex_);
+      std::swap(changes, backlog_);
+      if (changes.size() <= 64) {  // few enough to add while publication waits
+        done = drain(*fresh, changes);
+        recording_ = false;
+        backlog_.clear();
+        if (done.ok()) state_ = fresh;
+        break;
+      }
+    }
+    done = drain(*fresh, changes);
+  }
+  if (!done.ok()) {
+    MutexLock lock(mutex_);
+    recording_ = false;
+    backlog_.clear();
+    return done.with_context("loading the index of generation " + std::to_string(info_.id.value));
+  }
+  return IndexStatePtr(fresh);
+}
+
+void GenerationIndex::compact_if_worthwhile(Lsn oldest_view) {
+  constexpr std::size_t kDeadMin = 4096;
+  std::shared_ptr<IndexState> old;
+  MutexLock loading(load_mutex_);
+  {
+    MutexLock lock(mutex_);
+    if (!state_) return;
+    const std::size_t slots = state_->vectors->slots();
+    const std::size_t dead = slots - state_->vectors->live();
+    if (dead < kDeadMin || dead * 5 < slots || oldest_view < state_->vectors->reflected()) return;
+    old = state_;
+    recording_ = true;
+    backlog_.clear();
+  }
+  auto fresh = std::make_shared<IndexState>();
+  fresh->vectors = index::make_exact_index(info_.dimension, info_.metric);
+  const Lsn as_of = old->vectors->reflected();
+  const std::size_t slots = old->vectors->slots();
+  Status done;
+  for (index::Slot slot = 0; slot < slots && done.ok(); ++slot) {
+    if (!old->vectors->visible(slot, as_of)) continue;
+    const std::size_t to = fresh->vectors->slots();
+    Attributes copy(old->attributes[slot].bytes());
+    fresh->attribute_bytes.fetch_add(copy.bytes().size(), std::memory_order_relaxed);
+    fresh->attributes.grow_to(to) = std::move(copy);
+    done = fresh->vectors->add(old->vectors->row(slot), old->vectors->vector(slot), as_of).status();
+  }
+  fresh->base = as_of;
+  MutexLock lock(mutex_);
+  if (done.ok()) done = drain(*fresh, backlog_);
+  recording_ = false;
+  backlog_.clear();
+  if (done.ok() && state_ == old) state_ = fresh;
+}
+
+std::uint64_t GenerationIndex::bytes_used() const {
+  MutexLock lock(mutex_);
+  if (!state_) return 0;
+  return state_->vectors->bytes_used() + state_->attributes.bytes() + state_->attribute_bytes.load();
+}
+
+}  // namespace mneme

@@ -1,0 +1,86 @@
+// VectorIndex: what the engine asks of anything that finds vectors.
+//
+// A row of a space may be written many times; each write makes a new *slot*. A slot is visible to a search as of
+// LSN L when born at or before L and not dead at L. Slots are numbered 0, 1, 2, … and never change their row.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "mneme/base/ids.h"
+#include "mneme/base/result.h"
+
+namespace mneme::index {
+
+using Slot = std::uint32_t;
+inline constexpr Slot kNoSlot = ~Slot{0};
+
+/// A set of slots. Bits beyond size() are unset.
+class SlotBitmap {
+ public:
+  SlotBitmap() = default;
+  explicit SlotBitmap(std::size_t size) : size_(size), words_((size + 63) / 64) {}
+  void set(Slot slot) { words_[slot >> 6] |= std::uint64_t{1} << (slot & 63); }
+  bool test(Slot slot) const { return slot < size_ && (words_[slot >> 6] >> (slot & 63) & 1) != 0; }
+  std::size_t size() const { return size_; }
+  std::size_t count() const;
+  std::span<std::uint64_t> words() { return words_; }
+  std::span<const std::uint64_t> words() const { return words_; }
+
+ private:
+  std::size_t size_ = 0;
+  std::vector<std::uint64_t> words_;
+};
+
+/// Higher is better. InnerProduct: q·x. Cosine: in [−1, 1], 0 when either is the zero vector.
+/// SquaredL2: −‖q − x‖². Never NaN; beyond float32 it is clamped to the largest finite value.
+struct Hit {
+  Slot slot = kNoSlot;
+  RowId row = kNoRow;
+  float score = 0;
+};
+
+struct SearchRequest {
+  std::span<const float> queries;      ///< n × dimension(), row-major
+  std::size_t k = 10;                  ///< 1 … limits::kNeighboursMax
+  float recall_target = 1.0F;          ///< 1 = exact
+  const SlotBitmap* filter = nullptr;  ///< only slots in it; null = all
+  Lsn as_of = kMaxLsn;                 ///< see above
+  bool parallel = true;                ///< may use oneTBB workers of the caller's arena
+};
+
+class VectorIndex {
+ public:
+  virtual ~VectorIndex() = default;
+  virtual std::size_t dimension() const = 0;
+  virtual Metric metric() const = 0;
+
+  /// Adds a version of `row`; its earlier version dies at `lsn`. Visible to searches when this returns.
+  /// Threads: one writer, with any number of searches. LSNs do not go back.
+  /// @error InvalidArgument  wrong dimension, a value that is not finite, kNoRow, kMaxLsn, an LSN below reflected()
+  /// @error NoSpace          2^32 − 1 slots are used
+  /// @error Busy             the system has no memory for it; nothing was changed
+  virtual Result<Slot> add(RowId row, std::span<const float> vector, Lsn lsn) = 0;
+  /// The row's version dies at `lsn`; ok when it has none. @error InvalidArgument  as for add
+  virtual Status erase(RowId row, Lsn lsn) = 0;
+
+  /// The k best per query, best first, ties by lower row. One inner vector per query, shorter when fewer match.
+  /// Threads: any number. @error InvalidArgument  queries.size() is no multiple of dimension(), k out of range,
+  /// a query value that is not finite. @error Busy  no memory for the results
+  virtual Result<std::vector<std::vector<Hit>>> search(const SearchRequest& request) const = 0;
+
+  /// The slot of `row` visible as of `as_of`, or kNoSlot.
+  virtual Slot find(RowId row, Lsn as_of = kMaxLsn) const = 0;
+  virtual std::span<const float> vector(Slot slot) const = 0;
+  virtual RowId row(Slot slot) const = 0;
+  virtual bool visible(Slot slot, Lsn as_of) const = 0;
+
+  virtual std::size_t slots() const = 0;  ///< published, dead ones included
+  virtual std::size_t live() const = 0;   ///< visible now
+  virtual std::uint64_t bytes_used() const = 0;
+  virtual Lsn reflected() const = 0;  ///< last change seen
+};
+
+}  // namespace mneme::index

@@ -1,0 +1,11 @@
+# The ordered store and the tiers over it.
+mneme_test(NAME storage_ordered_store SOURCES ordered_store_test.cc LIBS mneme::storage LABELS concurrent)
+mneme_test(NAME storage_ordered_store_model SOURCES ordered_store_model_test.cc LIBS mneme::storage)
+mneme_test(NAME storage_ordered_store_split SOURCES ordered_store_split_test.cc LIBS mneme::storage)
+mneme_test(NAME storage_ordered_store_rot SOURCES ordered_store_rot_test.cc LIBS mneme::storage)
+mneme_test(NAME storage_ordered_store_crash SOURCES ordered_store_crash_test.cc LIBS mneme::storage)
+mneme_test(NAME storage_ordered_store_full_disk SOURCES ordered_store_full_disk_test.cc LIBS mneme::storage)
+mneme_test(NAME storage_tier_store SOURCES tier_store_test.cc LIBS mneme::storage)
+mneme_test(NAME storage_tier_store_crash SOURCES tier_store_crash_test.cc LIBS mneme::storage)
+mneme_test(NAME storage_hot_tier SOURCES hot_tier_test.cc LIBS mneme::storage)
+mneme_test(NAME storage_hot_tier_concurrent SOURCES hot_tier_concurrent_test.cc LIBS mneme::storage LABELS concurrent)

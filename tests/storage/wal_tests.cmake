@@ -1,0 +1,11 @@
+# The log, the files beneath it and control records.
+set(fault_fs ${PROJECT_SOURCE_DIR}/tests/support/fault_file_system.cc)
+mneme_test(NAME storage_control_record SOURCES control_record_test.cc ${fault_fs} LIBS mneme::storage)
+mneme_test(NAME storage_failpoint SOURCES failpoint_test.cc ${fault_fs} LIBS mneme::storage)
+mneme_test(NAME storage_file_system SOURCES file_system_test.cc ${fault_fs} LIBS mneme::storage)
+mneme_test(NAME storage_wal_concurrent SOURCES wal_concurrent_test.cc ${fault_fs} LIBS mneme::storage LABELS concurrent)
+mneme_test(NAME storage_wal_damage SOURCES wal_damage_test.cc ${fault_fs} LIBS mneme::storage)
+mneme_test(NAME storage_wal_fault SOURCES wal_fault_test.cc ${fault_fs} LIBS mneme::storage)
+mneme_test(NAME storage_wal_format SOURCES wal_format_test.cc ${fault_fs} LIBS mneme::storage)
+mneme_test(NAME storage_wal_power SOURCES wal_power_test.cc ${fault_fs} LIBS mneme::storage)
+mneme_test(NAME storage_wal_replay SOURCES wal_replay_test.cc ${fault_fs} LIBS mneme::storage)
