@@ -122,8 +122,8 @@ Result<std::vector<Link>> DatabaseImpl::links(SpaceId space, const NodeId& node,
       if (!value.empty()) {
         MNEME_TRY(decode_link_value(value, link));
       } else {  // a way back that is applied: the value lies at the way out, in the same snapshot
-        MNEME_ASSIGN(const auto stored, store_->get(storage::kLink, link_out_key(space, link.from, link.type, link.to),
-                                                    snapshot));
+        MNEME_ASSIGN(const auto stored,
+                     store_->get(storage::kLink, link_out_key(space, link.from, link.type, link.to), snapshot));
         if (!stored)
           return Status(Code::Corruption, "link " + link.from.to_string() + " " + link.type + " " +
                                               link.to.to_string() + ": the way back is stored, the way out is not");

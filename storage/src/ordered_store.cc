@@ -14,7 +14,6 @@
 namespace mneme::storage {
 namespace {
 
-
 struct RocksSnapshot final : StoreSnapshot {
   RocksSnapshot(std::shared_ptr<const rocksdb::Snapshot> pinned, Lsn applied)
       : pin(std::move(pinned)), applied_at(applied) {}
