@@ -59,6 +59,10 @@ std::vector<Figure> calibration(const Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 5 && std::string_view(argv[1]) == kWriteAndDie) {
+    write_and_die(argv[2], std::strtoull(argv[3], nullptr, 10), std::strtoull(argv[4], nullptr, 10));
+    return 1;  // it lived
+  }
   std::string out;
   const Settings settings = parse(argc, argv, out);
   std::filesystem::create_directories(settings.directory);
