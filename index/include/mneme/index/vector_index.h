@@ -81,6 +81,11 @@ class VectorIndex {
   virtual std::size_t live() const = 0;   ///< visible now
   virtual std::uint64_t bytes_used() const = 0;
   virtual Lsn reflected() const = 0;  ///< last change seen
+
+  /// Slots below this are in the form that approximate searches use; later ones are scanned. 0 where there is none.
+  virtual std::size_t compressed() const { return 0; }
+  /// Waits until nothing runs in the background. For tests and measurements: no result depends on it.
+  virtual void finish_background() {}
 };
 
 }  // namespace mneme::index

@@ -1,0 +1,28 @@
+// FunnelIndex: approximate search to a promised recall, while rows come and go.
+//
+// Rows are kept as ExactIndex keeps them, and are searched exactly until there are enough of them. Then a background
+// task groups them around centroids and gives each row a 1-bit and an 8-bit code; a search estimates by the first,
+// chooses by the second and decides in float32 (funnel_search.h). Newer rows are compressed in runs of a thousand, into
+// at most six segments; rows not yet compressed are scored whole, so that every add is found by the searches after it.
+//
+// Source: RaBitQ, arXiv:2405.12497; k-means by FAISS.
+#pragma once
+
+#include <memory>
+
+#include "mneme/index/vector_index.h"
+
+namespace mneme::index {
+
+struct FunnelOptions {
+  /// Live rows from which on they are compressed; below, an exact scan is as quick.
+  std::size_t rows_min = 8192;
+  /// Rows not yet compressed that make the background task compress them. Up to twice as many wait at a time.
+  std::size_t delta_rows = 1024;
+};
+
+/// Searches with a recall target of 0.99 or less may be approximate, and score in float32; the others are exact.
+/// @param dimension 1 … limits::kDimensionsMax
+std::unique_ptr<VectorIndex> make_funnel_index(std::size_t dimension, Metric metric, const FunnelOptions& options = {});
+
+}  // namespace mneme::index

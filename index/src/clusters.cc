@@ -1,0 +1,114 @@
+#include "clusters.h"
+
+#include <faiss/Clustering.h>
+#include <faiss/IndexFlat.h>
+#include <omp.h>
+#include <tbb/blocked_range.h>
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+#include <string>
+
+#include "mneme/index/kernels.h"
+
+namespace mneme::index {
+namespace {
+
+constexpr int kIterations = 8;  // later ones move rows between neighbours that are probed together anyway
+constexpr std::size_t kRowsAtATime = 64;
+
+// The nearest of `count` centroids for each of `rows` rows: largest x·c − ‖c‖²/2.
+void assign_rows(const float* rows, std::size_t row_count, const float* centroids, const float* half_squared_norms,
+                 std::size_t count, std::size_t dimension, std::uint32_t* nearest, float* best) {
+  tbb::parallel_for(tbb::blocked_range<std::size_t>(0, (row_count + kRowsAtATime - 1) / kRowsAtATime),
+                    [&](const auto& r) {
+                      std::vector<float> products(kRowsAtATime * count);
+                      for (std::size_t piece = r.begin(); piece < r.end(); ++piece) {
+                        const std::size_t first = piece * kRowsAtATime;
+                        const std::size_t n = std::min(kRowsAtATime, row_count - first);
+                        inner_products_batch(rows + first * dimension, n, centroids, count, dimension, products.data());
+                        for (std::size_t i = 0; i < n; ++i) {
+                          const float* const product = products.data() + i * count;
+                          std::uint32_t at = 0;
+                          float most = product[0] - half_squared_norms[0];
+                          for (std::uint32_t c = 1; c < count; ++c) {
+                            const float value = product[c] - half_squared_norms[c];
+                            if (value > most) {
+                              most = value;
+                              at = c;
+                            }
+                          }
+                          nearest[first + i] = at;
+                          if (best != nullptr) best[first + i] = most;
+                        }
+                      }
+                    });
+}
+
+std::vector<float> half_squared_norms_of(const std::vector<float>& centroids, std::size_t dimension) {
+  std::vector<float> halves(centroids.size() / dimension);
+  for (std::size_t i = 0; i < halves.size(); ++i)
+    halves[i] = inner_product(&centroids[i * dimension], &centroids[i * dimension], dimension) / 2;
+  return halves;
+}
+
+// What FAISS's k-means asks for the nearest centroid of each row. Its own flat index is scalar code behind OpenMP.
+class Assigner final : public faiss::IndexFlatL2 {
+ public:
+  explicit Assigner(std::size_t dimension) : IndexFlatL2(static_cast<faiss::Index::idx_t>(dimension)) {}
+
+  void search(idx_t n, const float* x, idx_t k, float* distances, idx_t* labels,
+              const faiss::SearchParameters* params) const override {
+    if (k != 1 || params != nullptr) return IndexFlatL2::search(n, x, k, distances, labels, params);
+    const auto dimension = static_cast<std::size_t>(d);
+    const std::vector<float> centroids(get_xb(), get_xb() + ntotal * d);
+    const std::vector<float> halves = half_squared_norms_of(centroids, dimension);
+    std::vector<std::uint32_t> nearest(static_cast<std::size_t>(n));
+    std::vector<float> best(nearest.size());
+    assign_rows(x, nearest.size(), centroids.data(), halves.data(), halves.size(), dimension, nearest.data(),
+                best.data());
+    for (std::size_t i = 0; i < nearest.size(); ++i) {
+      labels[i] = nearest[i];
+      distances[i] = -2 * best[i];  // without the row's own norm, which moves nothing
+    }
+  }
+};
+
+}  // namespace
+
+Clusters::Clusters(std::vector<float> centroids, std::size_t dimension)
+    : dimension_(dimension),
+      centroids_(std::move(centroids)),
+      half_squared_norms_(half_squared_norms_of(centroids_, dimension)) {}
+
+Result<Clusters> Clusters::train(std::span<const float> rows, std::size_t dimension, std::size_t count) try {
+  const std::size_t row_count = rows.size() / dimension;
+  count = std::max<std::size_t>(1, std::min(count, row_count));
+  faiss::ClusteringParameters parameters;
+  parameters.niter = kIterations;
+  parameters.min_points_per_centroid = 1;
+  parameters.max_points_per_centroid = 1 << 20;  // the caller has sampled
+  parameters.seed = 1;
+  omp_set_num_threads(1);  // this thread's; FAISS's parallel regions would each start a team
+  faiss::Clustering clustering(static_cast<int>(dimension), static_cast<int>(count), parameters);
+  Assigner assigner(dimension);
+  clustering.train(static_cast<faiss::Index::idx_t>(row_count), rows.data(), assigner);
+  return Clusters(std::move(clustering.centroids), dimension);
+} catch (const std::bad_alloc&) {
+  return {Code::Busy, "clusters: no memory to group " + std::to_string(rows.size() / dimension) + " rows"};
+} catch (const std::exception& failure) {
+  return {Code::Internal, std::string("clusters: ") + failure.what()};
+}
+
+void Clusters::products(const float* query, float* out) const {
+  inner_products(query, centroids_.data(), count(), dimension_, out);
+}
+
+void Clusters::assign(std::span<const float> rows, std::span<std::uint32_t> nearest) const {
+  assign_rows(rows.data(), nearest.size(), centroids_.data(), half_squared_norms_.data(), count(), dimension_,
+              nearest.data(), nullptr);
+}
+
+}  // namespace mneme::index

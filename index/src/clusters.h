@@ -1,0 +1,39 @@
+// Clusters: the centroids that rows are grouped by, found by k-means over a sample.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "mneme/base/result.h"
+
+namespace mneme::index {
+
+/// Threads: const from any.
+class Clusters {
+ public:
+  Clusters() = default;  ///< none
+  /// k-means over `rows` (n × dimension, row-major): `count` centroids, fewer when there are fewer rows. FAISS does the
+  /// iterations, our kernels the assignments. @error Busy  no memory
+  static Result<Clusters> train(std::span<const float> rows, std::size_t dimension, std::size_t count);
+
+  std::size_t count() const { return half_squared_norms_.size(); }
+  std::size_t dimension() const { return dimension_; }
+  const float* centroid(std::size_t i) const { return centroids_.data() + i * dimension_; }
+  float half_squared_norm(std::size_t i) const { return half_squared_norms_[i]; }
+  std::uint64_t bytes_used() const { return (centroids_.size() + half_squared_norms_.size()) * sizeof(float); }
+
+  /// out[i] = query · centroid i.
+  void products(const float* query, float* out) const;
+  /// The nearest centroid (by squared distance) of each row. Uses oneTBB.
+  void assign(std::span<const float> rows, std::span<std::uint32_t> nearest) const;
+
+ private:
+  Clusters(std::vector<float> centroids, std::size_t dimension);
+  std::size_t dimension_ = 0;
+  std::vector<float> centroids_;
+  std::vector<float> half_squared_norms_;
+};
+
+}  // namespace mneme::index

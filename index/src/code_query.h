@@ -1,0 +1,41 @@
+// CodeQuery: one query in the forms that the codes are compared with. Made once per query, in memory that is reused.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "code_kernels.h"
+#include "code_segment.h"
+
+namespace mneme::index {
+
+class CodeQuery {
+ public:
+  /// Rotates and quantises. The query's norm is finite; `squared_norm` is its square.
+  void prepare(const Codebook& codebook, const float* query, double squared_norm);
+
+  /// Of the prepared vector: 1 for cosine, the query's for inner product, twice the query's for squared L2. Errors of
+  /// codes are in units of it.
+  float norm() const { return norm_; }
+  const OneBitQuery& one_bit() const { return one_bit_; }
+  /// What the query scores with the centroid of each list.
+  std::span<const float> bases() const { return bases_; }
+  /// Scores of rows by their 8-bit codes, in place of the estimates.
+  void score_eight_bit(const CodeSegment& segment, std::span<Candidate> rows);
+  /// Largest level of the 8-bit query in units of its values: half of it is what rounding may leave.
+  float eight_bit_step() const { return eight_bit_scale_; }
+
+ private:
+  void make_planes();
+  void make_eight_bit();
+
+  std::vector<float> rotated_, scratch_, bases_;
+  std::vector<std::uint64_t> planes_;
+  std::vector<std::int8_t> eight_bit_;
+  std::vector<std::int32_t> products_;
+  OneBitQuery one_bit_{};
+  float norm_ = 0, eight_bit_scale_ = 0;
+  std::int32_t sum_of_eight_bit_ = 0;
+};
+
+}  // namespace mneme::index

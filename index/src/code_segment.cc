@@ -1,0 +1,164 @@
+#include "code_segment.h"
+
+#include <tbb/blocked_range.h>
+#include <tbb/combinable.h>
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <new>
+#include <string>
+
+namespace mneme::index {
+namespace {
+
+constexpr std::size_t kPiece = 256;  // rows rotated at a time
+
+std::vector<Slot> visible_slots(const ExactRows& rows, Slot first, Slot end, const View& view) {
+  std::vector<Slot> slots;
+  slots.reserve(end - first);
+  for (Slot slot = first; slot < end; ++slot)
+    if (rows.visible(slot, view)) slots.push_back(slot);
+  return slots;
+}
+
+// Calls `use(first, n, rotated)` for pieces of `slots`, in parallel.
+template <class Use>
+void for_rotated(const ExactRows& rows, const Codebook& codebook, std::span<const Slot> slots, const Use& use) {
+  const std::size_t size = codebook.rotation.size();
+  tbb::parallel_for(tbb::blocked_range<std::size_t>(0, (slots.size() + kPiece - 1) / kPiece), [&](const auto& range) {
+    std::vector<float> rotated(kPiece * size), scratch(size);
+    for (std::size_t piece = range.begin(); piece < range.end(); ++piece) {
+      const std::size_t first = piece * kPiece;
+      const std::size_t n = std::min(kPiece, slots.size() - first);
+      for (std::size_t i = 0; i < n; ++i)
+        rotated_row(rows, codebook, slots[first + i], scratch, rotated.data() + i * size);
+      use(first, n, rotated.data());
+    }
+  });
+}
+
+}  // namespace
+
+struct CodeSegment::Sums {
+  double one_bit_error = 0, eight_bit_error = 0, length = 0;
+};
+
+void rotated_row(const ExactRows& rows, const Codebook& codebook, Slot slot, std::vector<float>& scratch, float* out) {
+  codebook.rotation.apply(rows.blocks().row(slot), out, scratch.data());
+  if (codebook.metric != Metric::Cosine) return;
+  const auto scale = static_cast<float>(rows.blocks().scale(slot));
+  for (std::size_t i = 0; i < codebook.rotation.size(); ++i) out[i] *= scale;
+}
+
+Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const CodebookPtr& codebook, Slot first, Slot end,
+                                           const View& view) try {
+  const std::size_t size = codebook->rotation.size();
+  std::shared_ptr<CodeSegment> segment(new CodeSegment);
+  segment->first_ = first;
+  segment->end_ = end;
+  segment->as_of_ = view.as_of;
+  segment->words_ = size / 64;
+  segment->dead_before_ = view.count - std::min(view.count, rows.live());
+  const std::vector<Slot> slots = visible_slots(rows, first, end, view);
+  std::vector<std::uint32_t> list_of(slots.size());
+  for_rotated(rows, *codebook, slots, [&](std::size_t at, std::size_t n, const float* rotated) {
+    codebook->clusters.assign({rotated, n * size}, std::span(list_of).subspan(at, n));
+  });
+  const bool l2 = codebook->metric == Metric::SquaredL2;
+  segment->block_bytes_ = mneme::index::block_bytes(segment->words_, l2);
+  segment->lay_out(list_of, slots, codebook->clusters.count());
+  const std::size_t positions = segment->slots_.size();
+  segment->blocks_.resize(positions / kBlockRows * segment->block_bytes_);
+  segment->eight_bit_.resize(positions * size);
+  segment->scales_.resize(positions);
+  if (l2) segment->offsets_.resize(positions);
+
+  // Where each row went, by its place in `slots`: lists keep that order.
+  std::vector<std::uint32_t> next = segment->list_begin_, position(slots.size());
+  for (std::size_t i = 0; i < slots.size(); ++i) position[i] = next[list_of[i]]++;
+  tbb::combinable<Sums> sums;
+  for_rotated(rows, *codebook, slots, [&](std::size_t at, std::size_t n, const float* rotated) {
+    for (std::size_t i = 0; i < n; ++i)
+      segment->encode_row(rotated + i * size, codebook->clusters.centroid(list_of[at + i]), position[at + i],
+                          codebook->metric, sums.local());
+  });
+  const Sums total = sums.combine([](const Sums& a, const Sums& b) {
+    return Sums{a.one_bit_error + b.one_bit_error, a.eight_bit_error + b.eight_bit_error, a.length + b.length};
+  });
+  const double count = std::max<double>(1, static_cast<double>(slots.size()));
+  segment->one_bit_error_ = static_cast<float>(total.one_bit_error / count);
+  segment->eight_bit_error_ = static_cast<float>(total.eight_bit_error / count);
+  segment->residual_length_ = static_cast<float>(total.length / count);
+  return CodeSegmentPtr(std::move(segment));
+} catch (const std::bad_alloc&) {
+  return {Code::Busy, "index: no memory to compress slots " + std::to_string(first) + " to " + std::to_string(end)};
+}
+
+void CodeSegment::lay_out(std::span<const std::uint32_t> list_of, std::span<const Slot> slots, std::size_t lists) {
+  rows_ = slots.size();
+  list_rows_.assign(lists, 0);
+  for (const std::uint32_t list : list_of) ++list_rows_[list];
+  list_begin_.resize(lists);
+  std::uint32_t begin = 0;
+  for (std::size_t list = 0; list < lists; ++list) {
+    list_begin_[list] = begin;
+    begin += static_cast<std::uint32_t>((list_rows_[list] + kBlockRows - 1) / kBlockRows * kBlockRows);
+  }
+  slots_.assign(begin, kNoSlot);
+  std::vector<std::uint32_t> next = list_begin_;
+  for (std::size_t i = 0; i < slots.size(); ++i) slots_[next[list_of[i]]++] = slots[i];
+}
+
+// Rows of different positions touch different bytes.
+void CodeSegment::encode_row(const float* rotated, const float* centroid, std::uint32_t position, Metric metric,
+                             Sums& sums) {
+  const std::size_t size = words_ * 64;
+  std::byte* const block = blocks_.data() + position / kBlockRows * block_bytes_;
+  const std::size_t lane = position % kBlockRows;
+  std::uint8_t* const code = eight_bit_.data() + position * size;
+  double length1 = 0, length2 = 0, with_centroid = 0;
+  float largest = 0;
+  std::size_t ones = 0;
+  for (std::size_t word = 0; word < words_; ++word) {
+    std::uint64_t bits = 0;
+    for (std::size_t bit = 0; bit < 64; ++bit) {
+      const std::size_t d = word * 64 + bit;
+      const float residual = rotated[d] - centroid[d];
+      bits |= static_cast<std::uint64_t>(residual >= 0) << bit;
+      length1 += std::abs(residual);
+      length2 += static_cast<double>(residual) * residual;
+      with_centroid += static_cast<double>(residual) * centroid[d];
+      largest = std::max(largest, std::abs(residual));
+    }
+    ones += static_cast<std::size_t>(std::popcount(bits));
+    std::memcpy(block + (word * kBlockRows + lane) * sizeof bits, &bits, sizeof bits);
+  }
+  const float scale = largest / 127;
+  const float inverse = scale > 0 ? 1 / scale : 0;
+  for (std::size_t d = 0; d < size; ++d)
+    code[d] = static_cast<std::uint8_t>(std::lrint((rotated[d] - centroid[d]) * inverse) + 128);
+  scales_[position] = scale;
+
+  const auto dimensions = static_cast<double>(size);
+  const double slope = length1 > 0 ? length2 / length1 : 0;
+  auto* const row = reinterpret_cast<float*>(block + words_ * 64) + lane;
+  row[0] = static_cast<float>(slope);
+  row[kBlockRows] = static_cast<float>(slope * (2.0 * static_cast<double>(ones) - dimensions));
+  if (metric == Metric::SquaredL2)
+    row[2 * kBlockRows] = offsets_[position] = static_cast<float>(-(length2 + 2 * with_centroid));
+  // The share of the residual that its signs point along, and what is left across it in a random direction.
+  const double along = length2 > 0 ? length1 * length1 / (length2 * dimensions) : 1;
+  sums.one_bit_error += std::sqrt(length2 * (1 - along) / along / std::max(1.0, dimensions - 1));
+  sums.eight_bit_error += scale / std::sqrt(12.0);
+  sums.length += std::sqrt(length2);
+}
+
+std::uint64_t CodeSegment::bytes_used() const {
+  return sizeof *this + blocks_.capacity() + eight_bit_.capacity() +
+         (scales_.capacity() + offsets_.capacity()) * sizeof(float) +
+         (slots_.capacity() + list_begin_.capacity() + list_rows_.capacity()) * sizeof(std::uint32_t);
+}
+
+}  // namespace mneme::index

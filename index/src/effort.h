@@ -1,0 +1,35 @@
+// EffortTable: how hard a search must try to keep its promise, measured on the index's own rows.
+//
+// Queries of several kinds are answered exactly and then by the funnel at rising effort; the table keeps the cheapest
+// effort whose recall reached the target in every kind, by k and target. Kinds: a row, which does not count itself; the
+// middle of two rows, where no row needs to be; and queries that were really asked.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "funnel_search.h"
+
+namespace mneme::index {
+
+class EffortTable {
+ public:
+  /// The effort for k neighbours at `recall_target`. @return nothing when only an exact search keeps the promise
+  std::optional<Effort> find(std::size_t k, float recall_target) const;
+
+  static constexpr std::array<std::size_t, 4> kNeighbours = {1, 10, 100, 800};
+  static constexpr std::array<float, 3> kTargets = {0.90F, 0.95F, 0.99F};
+
+ private:
+  friend class Calibration;
+  std::array<std::array<std::optional<Effort>, kTargets.size()>, kNeighbours.size()> efforts_;
+};
+
+/// Measures. `asked` holds queries that were asked, row-major; may be empty. Uses oneTBB. Pure but for time.
+/// Cost: an exact search of a few hundred queries, and some thousand of the funnel.
+EffortTable calibrate(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
+                      Slot delta_begin, const View& view, std::span<const float> asked);
+
+}  // namespace mneme::index

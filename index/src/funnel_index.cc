@@ -1,0 +1,312 @@
+#include "mneme/index/funnel_index.h"
+
+#include <tbb/blocked_range.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <new>
+#include <random>
+#include <string>
+
+#include "effort.h"
+#include "exact_search.h"
+#include "mneme/base/limits.h"
+#include "mneme/base/mutex.h"
+#include "vector_check.h"
+
+namespace mneme::index {
+namespace {
+
+constexpr std::size_t kSegmentsMax = 6;
+constexpr std::size_t kSegmentRatio = 4;   // a segment is at least so many times the next, or they are merged
+constexpr std::size_t kRetrainGrowth = 2;  // centroids are found again when there are so many times the rows
+constexpr std::size_t kSampleRowsPerList = 64;
+constexpr std::size_t kListsMax = 8192;
+constexpr std::size_t kScanMatches = 2048;  // a filter that keeps fewer rows is answered by scanning them
+constexpr std::size_t kScanShare = 64;      // … or one that keeps less than this part of all
+constexpr float kFilteredProbe = 1.2F, kFilteredKeep = 0.25F;
+constexpr std::size_t kAskedMax = 256;     // queries remembered
+constexpr std::uint32_t kAskedEvery = 16;  // one query of so many is remembered
+
+std::size_t lists_for(std::size_t rows) {
+  return std::clamp<std::size_t>(static_cast<std::size_t>(1.5 * std::sqrt(static_cast<double>(rows))), 16, kListsMax);
+}
+
+/// What searches use besides the rows. Replaced as a whole.
+struct Sealed {
+  CodebookPtr codebook;
+  std::vector<CodeSegmentPtr> segments;  // in order of slots, without gaps
+  Slot end = 0;                          // of the last; later slots are the delta
+  EffortTable effort;
+  std::size_t trained_rows = 0;
+};
+using SealedPtr = std::shared_ptr<const Sealed>;
+
+class FunnelIndex final : public VectorIndex {
+ public:
+  FunnelIndex(std::size_t dimension, Metric metric, const FunnelOptions& options)
+      : options_(options), rows_(dimension, metric) {}
+  ~FunnelIndex() override {
+    MutexLock lock(mutex_);
+    stop_ = true;
+    while (busy_) idle_.wait(mutex_);
+  }
+
+  std::size_t dimension() const override { return rows_.dimension(); }
+  Metric metric() const override { return rows_.metric(); }
+  Result<Slot> add(RowId row, std::span<const float> vector, Lsn lsn) override {
+    Result<Slot> slot = rows_.add(row, vector, lsn);
+    if (slot && *slot >= look_again_.load(std::memory_order_relaxed)) start_background();
+    return slot;
+  }
+  Status erase(RowId row, Lsn lsn) override { return rows_.erase(row, lsn); }
+  Result<std::vector<std::vector<Hit>>> search(const SearchRequest& request) const override;
+
+  Slot find(RowId row, Lsn as_of) const override { return rows_.find(row, rows_.view(as_of)); }
+  std::span<const float> vector(Slot slot) const override {
+    assert(slot < slots());
+    return {rows_.blocks().row(slot), dimension()};
+  }
+  RowId row(Slot slot) const override {
+    assert(slot < slots());
+    return rows_.row(slot);
+  }
+  bool visible(Slot slot, Lsn as_of) const override { return rows_.visible(slot, rows_.view(as_of)); }
+  std::size_t slots() const override { return rows_.view(kMaxLsn).count; }
+  std::size_t live() const override { return rows_.live(); }
+  std::uint64_t bytes_used() const override;
+  Lsn reflected() const override { return rows_.reflected(); }
+  std::size_t compressed() const override {
+    const SealedPtr now = sealed();
+    return now ? now->end : 0;
+  }
+  void finish_background() override {
+    MutexLock lock(mutex_);
+    while (busy_) idle_.wait(mutex_);
+  }
+
+ private:
+  SealedPtr sealed() const {
+    MutexLock lock(mutex_);
+    return sealed_;
+  }
+  void publish(SealedPtr fresh) {
+    MutexLock lock(mutex_);
+    sealed_ = std::move(fresh);
+  }
+  void start_background();
+  void run_background();
+  bool improve();
+  SealedPtr retrain(const View& view) const;
+  SealedPtr compress_delta(const Sealed& now, const View& view) const;
+  void remember(std::span<const float> query) const;
+  std::vector<float> asked() const;
+  static bool shows(const Sealed& now, const View& view);
+  bool wants_exact(const Sealed& now, const SearchRequest& request, std::optional<Effort>& effort) const;
+  void search_one(const Sealed& now, const SearchRequest& request, const Effort& effort, const View& view,
+                  std::size_t at, double squared_norm, std::vector<Hit>& hits) const;
+
+  const FunnelOptions options_;
+  ExactRows rows_;
+  std::atomic<std::size_t> look_again_{0};  // slots from which on there may be work
+
+  mutable Mutex mutex_;
+  SealedPtr sealed_ MNEME_GUARDED_BY(mutex_);
+  bool busy_ MNEME_GUARDED_BY(mutex_) = false;
+  bool stop_ MNEME_GUARDED_BY(mutex_) = false;
+  CondVar idle_;
+
+  mutable std::atomic<std::uint32_t> queries_{0};
+  mutable Mutex asked_mutex_;
+  mutable std::vector<float> asked_ MNEME_GUARDED_BY(asked_mutex_);
+  mutable std::size_t asked_next_ MNEME_GUARDED_BY(asked_mutex_) = 0;
+};
+
+// Background work of all indexes shares one arena of half the processors, so that searches keep the others.
+tbb::task_arena& background() {
+  static tbb::task_arena arena(std::max(1, tbb::this_task_arena::max_concurrency() / 2), 0,
+                               tbb::task_arena::priority::low);
+  return arena;
+}
+
+void FunnelIndex::start_background() {
+  MutexLock lock(mutex_);
+  if (busy_ || stop_) return;
+  busy_ = true;
+  background().enqueue([this] { run_background(); });
+}
+
+void FunnelIndex::run_background() {
+  while (improve()) {
+    MutexLock lock(mutex_);
+    if (stop_) break;
+  }
+  MutexLock lock(mutex_);
+  busy_ = false;
+  idle_.notify_all();
+}
+
+// One step of what there is to do. @return whether there may be more
+bool FunnelIndex::improve() {
+  const View view = rows_.view(kMaxLsn);
+  const std::size_t live = rows_.live();
+  const SealedPtr now = sealed();
+  SealedPtr fresh;
+  if (!now ? live >= options_.rows_min : live >= kRetrainGrowth * now->trained_rows)
+    fresh = retrain(view);
+  else if (now && view.count >= now->end + options_.delta_rows)
+    fresh = compress_delta(*now, view);
+  if (fresh) publish(fresh);
+  const SealedPtr then = fresh ? fresh : now;
+  // After a failure (no memory) the next attempt waits for as many rows again.
+  look_again_.store(then ? std::max<std::size_t>(then->end, fresh ? 0 : view.count) + options_.delta_rows
+                         : std::max(options_.rows_min - 1, fresh ? 0 : view.count + 1),
+                    std::memory_order_relaxed);
+  return fresh != nullptr;
+}
+
+SealedPtr FunnelIndex::retrain(const View& view) const try {
+  std::vector<Slot> live;
+  for (std::size_t slot = 0; slot < view.count; ++slot)
+    if (rows_.visible(static_cast<Slot>(slot), view)) live.push_back(static_cast<Slot>(slot));
+  if (live.empty()) return nullptr;
+  const std::size_t lists = lists_for(live.size());
+  std::mt19937_64 random(live.size());
+  const std::size_t sample = std::min(live.size(), lists * kSampleRowsPerList);
+  for (std::size_t i = 0; i < sample; ++i) std::swap(live[i], live[i + random() % (live.size() - i)]);
+
+  Rotation rotation(dimension(), 42);
+  auto book = std::make_shared<Codebook>(Codebook{metric(), std::move(rotation), {}});
+  std::vector<float> rotated(sample * book->rotation.size()), scratch(book->rotation.size());
+  for (std::size_t i = 0; i < sample; ++i)
+    rotated_row(rows_, *book, live[i], scratch, rotated.data() + i * book->rotation.size());
+  Result<Clusters> clusters = Clusters::train(rotated, book->rotation.size(), lists);
+  if (!clusters) return nullptr;
+  book->clusters = std::move(*clusters);
+  rotated = {};
+
+  Sealed fresh;
+  fresh.codebook = std::move(book);
+  fresh.end = static_cast<Slot>(view.count);
+  fresh.trained_rows = live.size();
+  Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, 0, fresh.end, view);
+  if (!segment) return nullptr;
+  fresh.segments.push_back(std::move(*segment));
+  fresh.effort = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked());
+  return std::make_shared<const Sealed>(std::move(fresh));
+} catch (const std::bad_alloc&) {
+  return nullptr;
+}
+
+// The newest segments join the delta until each left is kSegmentRatio times what comes after it.
+SealedPtr FunnelIndex::compress_delta(const Sealed& now, const View& view) const try {
+  Sealed fresh = now;
+  fresh.end = static_cast<Slot>(view.count);
+  Slot first = now.end;
+  while (fresh.segments.size() > 1 &&
+         (fresh.segments.size() >= kSegmentsMax ||
+          fresh.segments.back()->rows() < kSegmentRatio * static_cast<std::size_t>(fresh.end - first))) {
+    first = fresh.segments.back()->first();
+    fresh.segments.pop_back();
+  }
+  Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, first, fresh.end, view);
+  if (!segment) return nullptr;
+  fresh.segments.push_back(std::move(*segment));
+  return std::make_shared<const Sealed>(std::move(fresh));
+} catch (const std::bad_alloc&) {
+  return nullptr;
+}
+
+void FunnelIndex::remember(std::span<const float> query) const {
+  if (queries_.fetch_add(1, std::memory_order_relaxed) % kAskedEvery != 0) return;
+  MutexLock lock(asked_mutex_);
+  const std::size_t at = asked_next_++ % kAskedMax * dimension();
+  if (asked_.size() < at + dimension()) asked_.resize(at + dimension());
+  std::copy(query.begin(), query.end(), asked_.begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+std::vector<float> FunnelIndex::asked() const {
+  MutexLock lock(asked_mutex_);
+  return asked_;
+}
+
+// A segment is made without rows that were dead by then, which an earlier view may show.
+bool FunnelIndex::shows(const Sealed& now, const View& view) {
+  return std::all_of(now.segments.begin(), now.segments.end(), [&](const CodeSegmentPtr& segment) {
+    return segment->as_of() <= view.as_of || segment->dead_before() == 0;
+  });
+}
+
+bool FunnelIndex::wants_exact(const Sealed& now, const SearchRequest& request, std::optional<Effort>& effort) const {
+  effort = now.effort.find(request.k, request.recall_target);
+  if (!effort || request.k < 1 || request.k > limits::kNeighboursMax) return true;
+  if (request.filter == nullptr) return false;
+  // What matches may lie elsewhere than what the effort was measured on.
+  effort->probe_sigmas *= kFilteredProbe;
+  effort->keep_sigmas += kFilteredKeep;
+  const std::size_t matches = request.filter->count();
+  return matches < std::max({kScanMatches, now.end / kScanShare, 4 * request.k});
+}
+
+Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& request) const try {
+  const SealedPtr now = sealed();
+  std::optional<Effort> effort;
+  const View view = rows_.view(request.as_of);
+  if (!now || request.queries.empty() || request.queries.size() % dimension() != 0 || !shows(*now, view) ||
+      wants_exact(*now, request, effort))
+    return search_exact(rows_, request);
+  const std::size_t count = request.queries.size() / dimension();
+  std::vector<double> squared_norms(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto query = request.queries.subspan(i * dimension(), dimension());
+    const Result<double> norm = checked_squared_norm(query, dimension());
+    if (!norm) return norm.status().with_context("index: search: query " + std::to_string(i));
+    squared_norms[i] = *norm;
+    remember(query);
+  }
+  std::vector<std::vector<Hit>> hits(count);
+  const auto some = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) search_one(*now, request, *effort, view, i, squared_norms[i], hits[i]);
+  };
+  if (count > 1 && request.parallel)
+    tbb::parallel_for(tbb::blocked_range<std::size_t>(0, count), [&](const auto& r) { some(r.begin(), r.end()); });
+  else
+    some(0, count);
+  return hits;
+} catch (const std::bad_alloc&) {
+  return {Code::Busy, "index: search: no memory for the " + std::to_string(request.k) + " best of each query"};
+}
+
+void FunnelIndex::search_one(const Sealed& now, const SearchRequest& request, const Effort& effort, const View& view,
+                             std::size_t at, double squared_norm, std::vector<Hit>& hits) const {
+  thread_local FunnelSearch search;
+  FunnelRequest one{request.queries.data() + at * dimension(), squared_norm, request.k, effort, view, request.filter};
+  // Compressed rows that this view does not show: those that died since, and those born after it.
+  const std::size_t dead = view.count - std::min(view.count, rows_.live());
+  for (const CodeSegmentPtr& segment : now.segments)
+    one.check_visible |= segment->as_of() > view.as_of || segment->dead_before() != dead;
+  if (search.run(rows_, *now.codebook, now.segments, now.end, one, hits)) return;
+  one.check_visible = true;
+  search.run(rows_, *now.codebook, now.segments, now.end, one, hits);
+}
+
+std::uint64_t FunnelIndex::bytes_used() const {
+  std::uint64_t bytes = rows_.bytes_used();
+  if (const SealedPtr now = sealed()) {
+    bytes += now->codebook->clusters.bytes_used();
+    for (const CodeSegmentPtr& segment : now->segments) bytes += segment->bytes_used();
+  }
+  return bytes;
+}
+
+}  // namespace
+
+std::unique_ptr<VectorIndex> make_funnel_index(std::size_t dimension, Metric metric, const FunnelOptions& options) {
+  assert(dimension >= 1 && dimension <= limits::kDimensionsMax);
+  return std::make_unique<FunnelIndex>(dimension, metric, options);
+}
+
+}  // namespace mneme::index

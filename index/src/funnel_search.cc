@@ -1,0 +1,188 @@
+#include "funnel_search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "mneme/index/kernels.h"
+#include "top_k.h"
+
+namespace mneme::index {
+namespace {
+
+constexpr float kNothing = -std::numeric_limits<float>::infinity();
+constexpr float kEightBitSigmas = 3;  // at so many standard errors below the k-th best a row is not scored in float32
+constexpr std::size_t kBuckets = 256;
+
+float finite(float score) {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  return std::clamp(score, -kLargest, kLargest) + 0.0F;  // −0 becomes 0
+}
+
+}  // namespace
+
+bool FunnelSearch::run(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
+                       Slot delta_begin, const FunnelRequest& request, std::vector<Hit>& hits) {
+  work_ = {};
+  hits.clear();
+  query_.prepare(codebook, request.query, request.squared_norm);
+  if (kept_.size() < segments.size()) kept_.resize(segments.size());
+  used_.assign(segments.size(), 0);
+  order_lists();
+  choose(segments, rows, request);
+  const bool whole = decide(rows, segments, request, hits);
+  score_delta(rows, delta_begin, request, hits);
+  if (hits.size() > request.k) {
+    std::nth_element(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(request.k), hits.end(), better);
+    hits.resize(request.k);
+  }
+  std::sort(hits.begin(), hits.end(), better);
+  return whole;
+}
+
+// Nearest first, by counting into buckets: lists of one bucket are in no order, which costs a list or two.
+void FunnelSearch::order_lists() {
+  const std::span<const float> bases = query_.bases();
+  const auto [least, most] = std::minmax_element(bases.begin(), bases.end());
+  const float highest = *most;
+  const float per_bucket = *most > *least ? static_cast<float>(kBuckets - 1) / (*most - *least) : 0;
+  const auto bucket_of = [&](float base) { return static_cast<std::size_t>((highest - base) * per_bucket); };
+  buckets_.assign(kBuckets + 1, 0);
+  for (const float base : bases) ++buckets_[bucket_of(base) + 1];
+  for (std::size_t b = 1; b <= kBuckets; ++b) buckets_[b] += buckets_[b - 1];
+  order_.resize(bases.size());
+  for (std::size_t list = 0; list < bases.size(); ++list)
+    order_[buckets_[bucket_of(bases[list])]++] = static_cast<std::uint32_t>(list);
+}
+
+void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows,
+                          const FunnelRequest& request) {
+  kth_ = threshold_ = kNothing;
+  float one_bit_error = 0, residual = 0;
+  for (const CodeSegmentPtr& segment : segments) {
+    one_bit_error = std::max(one_bit_error, segment->one_bit_error());
+    residual = std::max(residual, segment->residual_length());
+  }
+  margin_ = request.effort.keep_sigmas * one_bit_error * query_.norm();
+  const float reach = request.effort.probe_sigmas * residual * query_.norm() /
+                      std::sqrt(static_cast<float>(query_.one_bit().words * 64));
+  const bool drops = request.filter != nullptr || request.check_visible;
+  std::size_t total = 0;
+  std::size_t raise_at = std::max<std::size_t>(2 * request.k, 64);
+  for (const std::uint32_t list : order_) {
+    const float base = query_.bases()[list];
+    if (base + reach < kth_) break;
+    ++work_.lists;
+    for (std::size_t s = 0; s < segments.size(); ++s) {
+      const CodeSegment& segment = *segments[s];
+      const std::size_t n = segment.list_rows(list);
+      if (n == 0) continue;
+      std::vector<Candidate>& kept = kept_[s];
+      const std::size_t before = used_[s];
+      if (kept.size() < before + n + 1) kept.resize(std::max(before + n + 1, 2 * kept.size()));
+      Candidate* const begin = kept.data() + before;
+      Candidate* const end = scan_one_bit(query_.one_bit(), segment.list_blocks(list), n, segment.list_begin(list),
+                                          base, threshold_, begin);
+      used_[s] += static_cast<std::size_t>(end - begin);
+      if (drops) drop_unwanted(segment, s, before, rows, request);
+      total += used_[s] - before;
+      work_.estimated += n;
+    }
+    if (total >= raise_at) {
+      raise_threshold(request.k);
+      total = 0;
+      for (const std::size_t used : used_) total += used;
+      raise_at = std::max(total + total / 4, total + std::max<std::size_t>(request.k / 2, 32));
+    }
+  }
+  if (total > request.k) raise_threshold(request.k);
+}
+
+// Of a segment's candidates from `begin` on: those the filter does not keep, and those not visible where that is asked.
+void FunnelSearch::drop_unwanted(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
+                                 const FunnelRequest& request) {
+  Candidate* const first = kept_[s].data() + begin;
+  Candidate* const last = kept_[s].data() + used_[s];
+  Candidate* const end = std::remove_if(first, last, [&](const Candidate& row) {
+    const Slot slot = segment.slot(row.position);
+    if (request.filter != nullptr && !request.filter->test(slot)) return true;
+    return request.check_visible && !rows.visible(slot, request.view);
+  });
+  used_[s] -= static_cast<std::size_t>(last - end);
+}
+
+// The k-th best score of all candidates; −∞ while there are fewer.
+float FunnelSearch::kth_best(std::size_t k) {
+  scores_.clear();
+  for (std::size_t s = 0; s < used_.size(); ++s)
+    for (std::size_t i = 0; i < used_[s]; ++i) scores_.push_back(kept_[s][i].score);
+  if (scores_.size() < k) return kNothing;
+  const auto kth = scores_.begin() + static_cast<std::ptrdiff_t>(k - 1);
+  std::nth_element(scores_.begin(), kth, scores_.end(), std::greater<>());
+  return *kth;
+}
+
+void FunnelSearch::raise_threshold(std::size_t k) {
+  kth_ = std::max(kth_, kth_best(k));
+  threshold_ = kth_ - margin_;
+  for (std::size_t s = 0; s < used_.size(); ++s) {
+    Candidate* const first = kept_[s].data();
+    used_[s] = static_cast<std::size_t>(
+        std::remove_if(first, first + used_[s], [&](const Candidate& row) { return row.score < threshold_; }) - first);
+  }
+}
+
+// By 8-bit products, then in float32.
+bool FunnelSearch::decide(const ExactRows& rows, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request,
+                          std::vector<Hit>& hits) {
+  float error = 0;
+  for (std::size_t s = 0; s < segments.size(); ++s) {
+    query_.score_eight_bit(*segments[s], std::span(kept_[s]).first(used_[s]));
+    work_.kept += used_[s];
+    const float rows_part = segments[s]->eight_bit_error() * query_.norm();
+    const float query_part = query_.eight_bit_step() / std::sqrt(12.0F) * segments[s]->residual_length();
+    error = std::max(error, std::sqrt(rows_part * rows_part + query_part * query_part));
+  }
+  const float least = kth_best(request.k) - kEightBitSigmas * error;
+  slots_.clear();
+  for (std::size_t s = 0; s < segments.size(); ++s)
+    for (std::size_t i = 0; i < used_[s]; ++i)
+      if (kept_[s][i].score >= least) slots_.push_back(segments[s]->slot(kept_[s][i].position));
+  const std::size_t chosen = slots_.size();
+  std::erase_if(slots_, [&](Slot slot) { return !rows.visible(slot, request.view); });
+  score(rows, request, hits);
+  return chosen == slots_.size() || slots_.size() >= request.k || request.check_visible;
+}
+
+// Appends the rows of slots_ with their float32 scores.
+void FunnelSearch::score(const ExactRows& rows, const FunnelRequest& request, std::vector<Hit>& hits) {
+  pointers_.clear();
+  for (const Slot slot : slots_) pointers_.push_back(rows.blocks().row(slot));
+  scores_.resize(slots_.size());
+  const bool l2 = rows.metric() == Metric::SquaredL2;
+  (l2 ? squared_l2s_at : inner_products_at)(request.query, pointers_.data(), pointers_.size(), rows.dimension(),
+                                            scores_.data());
+  work_.scored += slots_.size();
+  const double inverse = request.squared_norm > 0 ? 1 / std::sqrt(request.squared_norm) : 0;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    float score = l2 ? -scores_[i] : scores_[i];
+    if (rows.metric() == Metric::Cosine)
+      score = static_cast<float>(std::clamp(score * rows.blocks().scale(slots_[i]) * inverse, -1.0, 1.0));
+    hits.push_back({slots_[i], rows.row(slots_[i]), finite(score)});
+  }
+}
+
+// What is not compressed yet is scored whole.
+void FunnelSearch::score_delta(const ExactRows& rows, Slot begin, const FunnelRequest& request,
+                               std::vector<Hit>& hits) {
+  slots_.clear();
+  for (std::size_t slot = begin; slot < request.view.count; ++slot) {
+    const auto candidate = static_cast<Slot>(slot);
+    if (request.filter != nullptr && !request.filter->test(candidate)) continue;
+    if (rows.visible(candidate, request.view)) slots_.push_back(candidate);
+  }
+  score(rows, request, hits);
+}
+
+}  // namespace mneme::index

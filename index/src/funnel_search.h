@@ -1,0 +1,71 @@
+// The search of compressed segments: 1-bit estimates choose, 8-bit products choose again, float32 decides.
+//
+// Lists are probed from the nearest centroid on. `probe_sigmas` says when to stop: when a list's centroid is so many
+// standard deviations of a random residual below the k-th best seen that few of its rows can reach it. `keep_sigmas`
+// says which estimates to keep: those less than so many standard errors below the k-th best. Both bend with the query:
+// one far from all centroids probes more and keeps more.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "code_query.h"
+#include "code_segment.h"
+#include "exact_rows.h"
+#include "mneme/index/vector_index.h"
+
+namespace mneme::index {
+
+struct Effort {
+  float probe_sigmas = 3;
+  float keep_sigmas = 3;
+};
+
+/// What a search did.
+struct Work {
+  std::size_t lists = 0, estimated = 0, kept = 0, scored = 0;
+};
+
+struct FunnelRequest {
+  const float* query;
+  double squared_norm;
+  std::size_t k;
+  Effort effort;
+  View view;
+  const SlotBitmap* filter = nullptr;
+  bool check_visible = false;  ///< while choosing, because some compressed rows may not be visible
+};
+
+/// Its memory is kept from search to search. Threads: one at a time.
+class FunnelSearch {
+ public:
+  /// The k best of the slots in `segments`, and of those from `delta_begin` on, best first. Scores are float32 sums.
+  /// @return false when invisible rows took the place of visible ones: search again with check_visible
+  bool run(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments, Slot delta_begin,
+           const FunnelRequest& request, std::vector<Hit>& hits);
+  const Work& work() const { return work_; }
+
+ private:
+  void order_lists();
+  void choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request);
+  void drop_unwanted(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
+                     const FunnelRequest& request);
+  void raise_threshold(std::size_t k);
+  bool decide(const ExactRows& rows, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request,
+              std::vector<Hit>& hits);
+  void score(const ExactRows& rows, const FunnelRequest& request, std::vector<Hit>& hits);
+  void score_delta(const ExactRows& rows, Slot begin, const FunnelRequest& request, std::vector<Hit>& hits);
+  float kth_best(std::size_t k);
+
+  CodeQuery query_;
+  std::vector<std::vector<Candidate>> kept_;  // by segment; size() is capacity, used_ says how many
+  std::vector<std::size_t> used_;
+  std::vector<std::uint32_t> order_, buckets_;
+  std::vector<float> scores_;
+  std::vector<Slot> slots_;
+  std::vector<const float*> pointers_;
+  float kth_ = 0, threshold_ = 0, margin_ = 0;
+  Work work_;
+};
+
+}  // namespace mneme::index

@@ -1,0 +1,295 @@
+// The funnel index keeps its promise of recall, and everything else that the exact index keeps exactly.
+#include <set>
+
+#include "index_support.h"
+#include "mneme/base/limits.h"
+#include "mneme/index/funnel_index.h"
+
+namespace mneme::index {
+namespace {
+
+using Rows = std::vector<Floats>;
+
+class FunnelIndexTest : public ExactIndexTest {
+ protected:
+  void open_funnel(std::size_t dimension, Metric metric,
+                   const FunnelOptions& options = {.rows_min = 1024, .delta_rows = 128}) {
+    open(dimension, metric);
+    index_ = make_funnel_index(dimension, metric, options);
+  }
+
+  float normal() { return normal_(random_); }
+  Floats gaussian(float scale = 1) {
+    Floats values(index_->dimension());
+    for (float& value : values) value = scale * normal();
+    return values;
+  }
+  static Floats sum(Floats a, const Floats& b) {
+    for (std::size_t i = 0; i < a.size(); ++i) a[i] += b[i];
+    return a;
+  }
+  Rows clusters(std::size_t count, float spread) {
+    Rows centres;
+    for (std::size_t i = 0; i < count; ++i) centres.push_back(gaussian(spread));
+    return centres;
+  }
+  void put_all(const Rows& rows) {
+    for (const Floats& row : rows) put(next_row_++, row);
+  }
+
+  /// Mean share of the k best that approximate searches found; ties with the k-th count.
+  double recall(const Rows& queries, std::size_t k, float target, const SlotBitmap* filter = nullptr) {
+    double total = 0;
+    for (const Floats& query : queries) {
+      SearchRequest request;
+      request.queries = query;
+      request.k = k;
+      request.filter = filter;
+      const std::vector<Hit> best = search(request).front();
+      request.recall_target = target;
+      const std::vector<Hit> found = search(request).front();
+      EXPECT_EQ(found.size(), best.size());
+      std::set<RowId> rows;
+      std::size_t right = 0;
+      for (const Hit& hit : found) {
+        EXPECT_TRUE(rows.insert(hit.row).second) << "twice";
+        EXPECT_TRUE(index_->visible(hit.slot, kMaxLsn));
+        EXPECT_TRUE(filter == nullptr || filter->test(hit.slot));
+        EXPECT_NEAR(hit.score, brute_score(index_->metric(), query, model_[hit.slot].values),
+                    1e-4 * (1 + std::abs(hit.score)));
+        const float least = best.back().score;
+        right += hit.score >= least - 1e-5F * (1 + std::abs(least)) ? 1 : 0;
+      }
+      EXPECT_TRUE(std::is_sorted(found.begin(), found.end(), [](const Hit& a, const Hit& b) {
+        return a.score > b.score || (a.score == b.score && a.row < b.row);
+      }));
+      total += best.empty() ? 1 : static_cast<double>(right) / static_cast<double>(best.size());
+    }
+    return total / static_cast<double>(queries.size());
+  }
+
+  /// Two standard errors of a share of `n` that are right or wrong each on its own.
+  static double sampling_error(double share, std::size_t n) {
+    return 2 * std::sqrt(share * (1 - share) / static_cast<double>(n));
+  }
+
+  /// `alike`: rows that come in groups of so many are found or missed together.
+  void expect_promise(const Rows& queries, const std::string& what, std::size_t alike = 1) {
+    index_->finish_background();
+    for (const std::size_t k : {1UL, 10UL, 100UL})
+      for (const float target : {0.9F, 0.95F, 0.99F})
+        EXPECT_GE(recall(queries, k, target),
+                  target - 0.01 - sampling_error(target, (k + alike - 1) / alike * queries.size()))
+            << what << ", k " << k << ", target " << target;
+  }
+
+  std::normal_distribution<float> normal_;
+  std::uint64_t next_row_ = 0;
+};
+
+TEST_F(FunnelIndexTest, KeepsItsPromiseOnUniformRows) {
+  open_funnel(48, Metric::Cosine);
+  for (int i = 0; i < 6000; ++i) put(next_row_++, random_vector());
+  Rows queries;
+  for (int i = 0; i < 150; ++i) queries.push_back(random_vector());
+  expect_promise(queries, "uniform");
+  EXPECT_GT(index_->compressed(), 5000U);
+}
+
+TEST_F(FunnelIndexTest, KeepsItsPromiseOnClustersAndForQueriesOutsideThem) {
+  for (const Metric metric : {Metric::InnerProduct, Metric::Cosine, Metric::SquaredL2}) {
+    open_funnel(64, metric);
+    const Rows centres = clusters(40, 2);
+    for (int i = 0; i < 6000; ++i) put(next_row_++, sum(centres[random_() % 40], gaussian(0.7F)));
+    Rows inside, outside;
+    for (int i = 0; i < 150; ++i) {
+      inside.push_back(sum(centres[random_() % 40], gaussian(0.7F)));
+      outside.push_back(sum(gaussian(1.5F), centres[random_() % 40]));
+    }
+    expect_promise(inside, "clustered, metric " + std::to_string(static_cast<int>(metric)));
+    expect_promise(outside, "out of distribution, metric " + std::to_string(static_cast<int>(metric)));
+  }
+}
+
+TEST_F(FunnelIndexTest, KeepsItsPromiseOnDuplicatesAndNearDuplicates) {
+  open_funnel(32, Metric::SquaredL2);
+  const Rows originals = clusters(300, 1);
+  for (int i = 0; i < 3000; ++i) put(next_row_++, originals[random_() % originals.size()]);
+  for (int i = 0; i < 3000; ++i) put(next_row_++, sum(originals[random_() % originals.size()], gaussian(0.001F)));
+  Rows queries;
+  for (int i = 0; i < 150; ++i) queries.push_back(sum(originals[random_() % originals.size()], gaussian(0.3F)));
+  expect_promise(queries, "duplicates", 20);
+}
+
+TEST_F(FunnelIndexTest, KeepsItsPromiseWithOneFarCluster) {
+  open_funnel(48, Metric::SquaredL2);
+  for (int i = 0; i < 5000; ++i) put(next_row_++, gaussian());
+  const Floats far = gaussian(100);
+  for (int i = 0; i < 600; ++i) put(next_row_++, sum(far, gaussian(0.1F)));
+  Rows queries;
+  for (int i = 0; i < 150; ++i) queries.push_back(i % 3 == 0 ? sum(far, gaussian(0.1F)) : gaussian());
+  expect_promise(queries, "a far cluster");
+}
+
+TEST_F(FunnelIndexTest, KeepsItsPromiseWhileRowsGrowShiftAndAreErased) {
+  open_funnel(48, Metric::Cosine);
+  for (int i = 0; i < 3000; ++i) put(next_row_++, gaussian());
+  index_->finish_background();
+  const Floats shift = gaussian(2);
+  for (int i = 0; i < 4000; ++i) put(next_row_++, sum(shift, gaussian()));
+  Rows queries;
+  for (int i = 0; i < 150; ++i) queries.push_back(i % 2 == 0 ? gaussian() : sum(shift, gaussian()));
+  expect_promise(queries, "shifted");
+  for (int i = 0; i < 3500; ++i) erase(random_() % next_row_);
+  for (int i = 0; i < 500; ++i) put(random_() % next_row_, gaussian());
+  expect_promise(queries, "heavily deleted");
+}
+
+TEST_F(FunnelIndexTest, IsExactWhileTiny) {
+  open_funnel(16, Metric::InnerProduct);
+  Rows queries;
+  for (int i = 0; i < 20; ++i) queries.push_back(gaussian());
+  for (int i = 0; i < 200; ++i) put(next_row_++, gaussian());
+  EXPECT_EQ(recall(queries, 10, 0.9F), 1);
+  EXPECT_EQ(index_->compressed(), 0U);
+}
+
+TEST_F(FunnelIndexTest, FindsEveryAddAtOnce) {
+  open_funnel(32, Metric::Cosine);
+  for (int i = 0; i < 4000; ++i) {
+    put(next_row_, gaussian());
+    if (i % 7 == 0) {
+      SearchRequest request;
+      request.queries = model_.back().values;
+      request.k = 1;
+      request.recall_target = 0.9F;
+      const auto hits = search(request).front();
+      ASSERT_EQ(hits.size(), 1U);
+      ASSERT_EQ(hits[0].row, RowId{next_row_}) << "after " << i << " rows, " << index_->compressed() << " compressed";
+    }
+    ++next_row_;
+  }
+}
+
+TEST_F(FunnelIndexTest, AnswersAsOfAnEarlierMoment) {
+  open_funnel(32, Metric::SquaredL2);
+  for (int i = 0; i < 3000; ++i) put(next_row_++, gaussian());
+  const Lsn before{lsn_};
+  for (int i = 0; i < 2000; ++i) put(random_() % next_row_, gaussian());
+  for (int i = 0; i < 500; ++i) erase(random_() % next_row_);
+  index_->finish_background();
+  double total = 0;
+  for (int i = 0; i < 50; ++i) {
+    const Floats query = gaussian();
+    SearchRequest request;
+    request.queries = query;
+    request.k = 10;
+    request.recall_target = 0.95F;
+    request.as_of = before;
+    const auto found = search(request).front();
+    const auto best = brute(query, 10, before);
+    ASSERT_EQ(found.size(), best.size());
+    for (const Hit& hit : found) {
+      ASSERT_TRUE(model_visible(hit.slot, before));
+      total += hit.score >= best.back().score - 1e-4F ? 1 : 0;
+    }
+  }
+  EXPECT_GE(total / 500, 0.9);
+}
+
+TEST_F(FunnelIndexTest, KeepsItsPromiseUnderFilters) {
+  open_funnel(48, Metric::Cosine);
+  const Rows centres = clusters(30, 2);
+  std::vector<std::size_t> cluster;
+  for (int i = 0; i < 8000; ++i) {
+    cluster.push_back(random_() % 30);
+    put(next_row_++, sum(centres[cluster.back()], gaussian()));
+  }
+  index_->finish_background();
+  Rows queries;
+  for (int i = 0; i < 100; ++i) queries.push_back(sum(centres[random_() % 30], gaussian()));
+  for (const double share : {0.5, 0.4, 0.1, 0.01, 0.001}) {
+    SlotBitmap some(8000);
+    for (Slot slot = 0; slot < 8000; ++slot)
+      if (static_cast<double>(random_() % 10000) < share * 10000) some.set(slot);
+    EXPECT_GE(recall(queries, 10, 0.95F, &some), 0.94) << "at random, " << share;
+  }
+  SlotBitmap half(8000);  // whole clusters: correlated with the query, for it or against it
+  for (Slot slot = 0; slot < 8000; ++slot)
+    if (cluster[slot] < 15) half.set(slot);
+  EXPECT_GE(recall(queries, 10, 0.95F, &half), 0.94) << "correlated";
+}
+
+TEST_F(FunnelIndexTest, AnswersManyQueriesAsItAnswersEachAlone) {
+  open_funnel(32, Metric::InnerProduct);
+  for (int i = 0; i < 3000; ++i) put(next_row_++, gaussian());
+  index_->finish_background();
+  Floats all;
+  std::vector<std::vector<Hit>> alone;
+  for (int i = 0; i < 60; ++i) {
+    const Floats query = gaussian();
+    all.insert(all.end(), query.begin(), query.end());
+    SearchRequest request;
+    request.queries = query;
+    request.k = 17;
+    request.recall_target = 0.95F;
+    alone.push_back(search(request).front());
+  }
+  SearchRequest request;
+  request.queries = all;
+  request.k = 17;
+  request.recall_target = 0.95F;
+  const auto together = search(request);
+  ASSERT_EQ(together.size(), alone.size());
+  for (std::size_t i = 0; i < alone.size(); ++i)
+    for (std::size_t rank = 0; rank < 17; ++rank) ASSERT_EQ(together[i][rank].slot, alone[i][rank].slot);
+}
+
+TEST_F(FunnelIndexTest, RefusesWhatTheExactIndexRefuses) {
+  open_funnel(8, Metric::Cosine);
+  for (int i = 0; i < 2000; ++i) put(next_row_++, gaussian());
+  index_->finish_background();
+  Floats query = gaussian();
+  SearchRequest request;
+  request.queries = query;
+  request.recall_target = 0.9F;
+  request.k = 0;
+  EXPECT_EQ(index_->search(request).status().code(), Code::InvalidArgument);
+  request.k = limits::kNeighboursMax + 1;
+  EXPECT_EQ(index_->search(request).status().code(), Code::InvalidArgument);
+  request.k = 10;
+  query[3] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(index_->search(request).status().code(), Code::InvalidArgument);
+  request.queries = std::span(query).first(7);
+  EXPECT_EQ(index_->search(request).status().code(), Code::InvalidArgument);
+}
+
+TEST_F(FunnelIndexTest, SurvivesZerosAndValuesOfAnySize) {
+  for (const Metric metric : {Metric::InnerProduct, Metric::Cosine, Metric::SquaredL2}) {
+    open_funnel(16, metric);
+    for (int i = 0; i < 3000; ++i) {
+      const float scales[] = {0, 1e-38F, 1e-44F, 1, 1e18F, 1.5e38F};
+      put(next_row_++, random_vector(scales[random_() % 6]));
+    }
+    index_->finish_background();
+    for (const float scale : {0.0F, 1e-40F, 1.0F, 1.5e38F}) {
+      const Floats query = random_vector(scale);
+      SearchRequest request;
+      request.queries = query;
+      request.recall_target = 0.9F;
+      const auto hits = search(request).front();
+      EXPECT_EQ(hits.size(), 10U);
+      for (const Hit& hit : hits) EXPECT_TRUE(std::isfinite(hit.score));
+    }
+  }
+}
+
+TEST_F(FunnelIndexTest, CountsTheMemoryOfItsCodes) {
+  open_funnel(64, Metric::Cosine);
+  for (int i = 0; i < 4000; ++i) put(next_row_++, gaussian());
+  index_->finish_background();
+  EXPECT_GT(index_->bytes_used(), 4000U * (64 * 4 + 64 + 8));
+}
+
+}  // namespace
+}  // namespace mneme::index
