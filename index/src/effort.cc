@@ -1,7 +1,6 @@
 #include "effort.h"
 
 #include <tbb/blocked_range.h>
-#include <tbb/combinable.h>
 #include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
 
@@ -9,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <unordered_map>
 
 #include "exact_search.h"
 #include "mneme/index/kernels.h"
@@ -16,13 +16,12 @@
 namespace mneme::index {
 namespace {
 
-constexpr std::size_t kQueriesPerKind = 192;
-constexpr std::array<std::size_t, 4> kQueriesUsed = {192, 192, 128, 48};  // of each kind, by kNeighbours
-constexpr std::array<float, 4> kKeepSigmas = {1.5F, 2.0F, 2.5F, 3.25F};   // tried
-constexpr float kProbeSigmasMax = 24, kProbeSigmasStep = 0.5F;
-// Of what the target leaves, by kNeighbours: the sample is small (for one neighbour, right or wrong), and data moves on.
-constexpr std::array<float, 4> kReserve = {0.6F, 0.4F, 0.4F, 0.3F};
-constexpr std::size_t kRowKind = 0;
+constexpr std::size_t kMadePerKind = 192;  // queries made where too few were asked
+// Queries used of each kind, by kNeighbours: a search for many says much by itself.
+constexpr std::array<std::size_t, 4> kQueriesUsed = {512, 512, 192, 64};
+constexpr float kProbeSigmasMax = 1e6F, kKeepSigmasMin = 0.5F, kKeepSigmasMax = 4, kKeepSigmasStep = 0.125F;
+// Of what the target leaves, by kNeighbours: samples are small (for one neighbour, right or wrong), and data moves on.
+constexpr std::array<float, 4> kReserveMade = {0.6F, 0.35F, 0.35F, 0.3F}, kReserveAsked = {0.4F, 0.12F, 0.12F, 0.12F};
 constexpr float kCostOfKept = 16;             // an 8-bit product at a random place, in 1-bit estimates
 constexpr std::size_t kRowsPerNeighbour = 8;  // for fewer rows per neighbour an exact search is as quick
 
@@ -47,30 +46,28 @@ class Calibration {
   }
 
  private:
-  struct Measured {
-    float recall = 0;  // of the worst kind
-    double cost = 0;
+  struct Kind {
+    std::size_t first = 0, count = 0;  // of queries_
+    bool is_row = false;
   };
 
-  const float* query(std::size_t kind, std::size_t i) const {
-    return queries_.data() + (kind * kQueriesPerKind + i) * rows_.dimension();
-  }
-
+  // Once enough were asked they alone are the measure: what is made up is often harder, and then only costs time.
   void make_queries(std::span<const float> asked) {
     const std::size_t dimension = rows_.dimension();
+    was_asked_ = asked.size() >= EffortTable::kAskedMin * dimension;
+    if (was_asked_) {
+      queries_.assign(asked.begin(), asked.end());
+      kinds_ = {{0, asked.size() / dimension, false}};
+      return;
+    }
     std::mt19937_64 random(7);
     const auto any = [&] { return rows_.blocks().row(live_[random() % live_.size()]); };
-    for (std::size_t i = 0; i < 2 * kQueriesPerKind; ++i) {
+    for (std::size_t i = 0; i < 2 * kMadePerKind; ++i) {
       const float* const a = any();
-      const float* const b = i < kQueriesPerKind ? a : any();
+      const float* const b = i < kMadePerKind ? a : any();
       for (std::size_t d = 0; d < dimension; ++d) queries_.push_back(a[d] / 2 + b[d] / 2);
     }
-    kinds_ = 2;
-    if (asked.size() >= kQueriesPerKind * dimension) {
-      queries_.insert(queries_.end(), asked.begin(),
-                      asked.begin() + static_cast<std::ptrdiff_t>(kQueriesPerKind * dimension));
-      kinds_ = 3;
-    }
+    kinds_ = {{0, kMadePerKind, true}, {kMadePerKind, kMadePerKind, false}};
   }
 
   bool find_truth() {
@@ -83,70 +80,87 @@ class Calibration {
     return hits.ok();
   }
 
-  // Of the k best after the first `given`, which are not counted. A row that scores as well as the last is right: rows
-  // may be equal.
-  static float recall_of(const std::vector<Hit>& hits, const std::vector<Hit>& truth, std::size_t k,
-                         std::size_t given) {
-    const float score = truth[k + given - 1].score;
-    const float least = score - 1e-6F * std::max(1e-6F, std::abs(score));
-    const auto right = static_cast<std::size_t>(
-        std::count_if(hits.begin(), hits.end(), [&](const Hit& hit) { return hit.score >= least; }));
-    return static_cast<float>(std::min(k, right - std::min(given, right))) / static_cast<float>(k);
-  }
+  /// What the queries of one kind need to find each of their neighbours, and what efforts cost them.
+  struct Needs {
+    std::vector<std::array<float, 2>> of_neighbours;  // probe and keep sigmas; infinite where not even all was enough
+    std::vector<Explored> explored;
+  };
 
-  Measured measure(std::size_t n, const Effort& effort) {
-    const std::size_t k = EffortTable::kNeighbours[n], used = kQueriesUsed[n];
-    std::vector<float> recalls(kinds_ * used);
-    tbb::combinable<double> cost;
-    tbb::parallel_for(tbb::blocked_range<std::size_t>(0, recalls.size(), 4), [&](const auto& range) {
+  Needs explore(std::size_t n, const Kind& kind) {
+    const std::size_t k = EffortTable::kNeighbours[n], given = kind.is_row ? 1 : 0;  // a row finds itself
+    Needs needs;
+    needs.explored.resize(std::min(kind.count, kQueriesUsed[n]));
+    needs.of_neighbours.resize(needs.explored.size() * k);
+    tbb::parallel_for(tbb::blocked_range<std::size_t>(0, needs.explored.size(), 4), [&](const auto& range) {
       FunnelSearch& search = searches_.local();
-      std::vector<Hit> hits;
       for (std::size_t i = range.begin(); i < range.end(); ++i) {
-        const std::size_t kind = i / used, at = i % used;
-        const std::size_t given = kind == kRowKind ? 1 : 0;  // a row finds itself
-        FunnelRequest request{query(kind, at), 0, k + given, effort, view_};
-        request.squared_norm = inner_product_f64(request.query, request.query, rows_.dimension());
-        search.run(rows_, codebook_, segments_, delta_begin_, request, hits);
-        recalls[i] = recall_of(hits, truth_[kind * kQueriesPerKind + at], k, given);
-        cost.local() +=
-            static_cast<double>(search.work().estimated) + kCostOfKept * static_cast<double>(search.work().kept);
+        const float* const query = queries_.data() + (kind.first + i) * rows_.dimension();
+        const FunnelRequest request{query,
+                                    inner_product_f64(query, query, rows_.dimension()),
+                                    k + given,
+                                    {kProbeSigmasMax, kKeepSigmasMax},
+                                    view_};
+        Explored& explored = needs.explored[i];
+        search.explore(rows_, codebook_, segments_, request, explored);
+        std::unordered_map<Slot, std::array<float, 2>> found;
+        for (const Explored::Row& row : explored.rows) found[row.slot] = {row.probe_sigmas, row.keep_sigmas};
+        for (std::size_t rank = 0; rank < k; ++rank) {
+          const auto at = found.find(truth_[kind.first + i][rank + given].slot);
+          needs.of_neighbours[i * k + rank] = at != found.end() ? at->second : kNever;
+        }
+        explored.rows.shrink_to_fit();
       }
     });
-    Measured measured{1, cost.combine(std::plus<>())};
-    for (std::size_t kind = 0; kind < kinds_; ++kind) {
-      float sum = 0;
-      for (std::size_t i = 0; i < used; ++i) sum += recalls[kind * used + i];
-      measured.recall = std::min(measured.recall, sum / static_cast<float>(used));
-    }
-    return measured;
+    return needs;
   }
 
-  // The least probing that reaches each target, for each way to keep; the cheapest of them.
+  static double cost(const std::vector<Needs>& all, const Effort& effort) {
+    std::size_t estimated = 0, kept = 0;
+    for (const Needs& needs : all)
+      for (const Explored& explored : needs.explored) {
+        for (const Explored::List& list : explored.lists)
+          estimated += list.probe_sigmas <= effort.probe_sigmas ? list.rows : 0;
+        for (const Explored::Row& row : explored.rows) kept += row.keep_sigmas <= effort.keep_sigmas ? 1 : 0;
+      }
+    return static_cast<double>(estimated) + kCostOfKept * static_cast<double>(kept);
+  }
+
+  // The least probing with which each kind finds the share it should when so much is kept; infinite if none does.
+  static float least_probing(const std::vector<Needs>& all, float keep, float share) {
+    float most = 0;
+    for (const Needs& needs : all) {
+      std::vector<float> probes;
+      for (const auto& [probe, kept] : needs.of_neighbours)
+        if (kept <= keep) probes.push_back(probe);
+      const auto wanted = static_cast<std::size_t>(std::ceil(share * static_cast<float>(needs.of_neighbours.size())));
+      if (probes.size() < wanted || wanted == 0) return std::numeric_limits<float>::infinity();
+      const auto last = probes.begin() + static_cast<std::ptrdiff_t>(wanted - 1);
+      std::nth_element(probes.begin(), last, probes.end());
+      most = std::max(most, *last);
+    }
+    return most;
+  }
+
   void fill(EffortTable& table, std::size_t n) {
-    std::array<double, EffortTable::kTargets.size()> cheapest;
-    cheapest.fill(std::numeric_limits<double>::infinity());
-    for (const float keep : kKeepSigmas) {
-      const auto steps = static_cast<std::size_t>(kProbeSigmasMax / kProbeSigmasStep);
-      std::vector<std::optional<Measured>> seen(steps + 1);
-      const auto at = [&](std::size_t step) -> const Measured& {
-        if (!seen[step]) seen[step] = measure(n, {static_cast<float>(step) * kProbeSigmasStep, keep});
-        return *seen[step];
-      };
-      for (std::size_t t = 0; t < EffortTable::kTargets.size(); ++t) {
-        const float wanted = EffortTable::kTargets[t] + kReserve[n] * (1 - EffortTable::kTargets[t]);
-        if (at(steps).recall < wanted) break;
-        std::size_t low = 0, high = steps;  // high reaches it
-        while (low < high) {
-          const std::size_t middle = (low + high) / 2;
-          (at(middle).recall >= wanted ? high : low) = at(middle).recall >= wanted ? middle : middle + 1;
-        }
-        if (at(high).cost >= cheapest[t]) continue;
-        cheapest[t] = at(high).cost;
-        table.efforts_[n][t] = Effort{static_cast<float>(high) * kProbeSigmasStep, keep};
+    std::vector<Needs> all;
+    for (const Kind& kind : kinds_) all.push_back(explore(n, kind));
+    for (std::size_t t = 0; t < EffortTable::kTargets.size(); ++t) {
+      const float reserve = (was_asked_ ? kReserveAsked : kReserveMade)[n];
+      const float share = EffortTable::kTargets[t] + reserve * (1 - EffortTable::kTargets[t]);
+      double cheapest = std::numeric_limits<double>::infinity();
+      for (float keep = kKeepSigmasMin; keep <= kKeepSigmasMax; keep += kKeepSigmasStep) {
+        const Effort effort{least_probing(all, keep, share), keep};
+        if (!std::isfinite(effort.probe_sigmas)) continue;
+        const double this_cost = cost(all, effort);
+        if (this_cost >= cheapest) continue;
+        cheapest = this_cost;
+        table.efforts_[n][t] = effort;
       }
     }
   }
 
+  static constexpr std::array<float, 2> kNever = {std::numeric_limits<float>::infinity(),
+                                                  std::numeric_limits<float>::infinity()};
   const ExactRows& rows_;
   const Codebook& codebook_;
   const std::span<const CodeSegmentPtr> segments_;
@@ -154,7 +168,8 @@ class Calibration {
   const View view_;
   std::vector<Slot> live_;
   std::vector<float> queries_;
-  std::size_t kinds_ = 0;
+  std::vector<Kind> kinds_;
+  bool was_asked_ = false;
   std::vector<std::vector<Hit>> truth_;
   tbb::enumerable_thread_specific<FunnelSearch> searches_;
 };

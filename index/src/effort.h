@@ -1,8 +1,8 @@
 // EffortTable: how hard a search must try to keep its promise, measured on the index's own rows.
 //
 // Queries of several kinds are answered exactly and then by the funnel at rising effort; the table keeps the cheapest
-// effort whose recall reached the target in every kind, by k and target. Kinds: a row, which does not count itself; the
-// middle of two rows, where no row needs to be; and queries that were really asked.
+// effort whose recall reached the target in every kind, by k and target. Kinds: queries that were asked; where there are
+// too few, a row, which does not count itself, and the middle of two rows, where no row needs to be.
 #pragma once
 
 #include <array>
@@ -20,6 +20,7 @@ class EffortTable {
   std::optional<Effort> find(std::size_t k, float recall_target) const;
 
   static constexpr std::array<std::size_t, 4> kNeighbours = {1, 10, 100, 800};
+  static constexpr std::size_t kAskedMin = 192;  ///< queries asked that are enough to measure on
   static constexpr std::array<float, 3> kTargets = {0.90F, 0.95F, 0.99F};
 
  private:

@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <functional>
 #include <new>
 #include <random>
 #include <string>
 
+#include "asked_queries.h"
 #include "effort.h"
 #include "exact_search.h"
 #include "mneme/base/limits.h"
@@ -28,8 +30,6 @@ constexpr std::size_t kListsMax = 8192;
 constexpr std::size_t kScanMatches = 2048;  // a filter that keeps fewer rows is answered by scanning them
 constexpr std::size_t kScanShare = 64;      // … or one that keeps less than this part of all
 constexpr float kFilteredProbe = 1.2F, kFilteredKeep = 0.25F;
-constexpr std::size_t kAskedMax = 256;     // queries remembered
-constexpr std::uint32_t kAskedEvery = 16;  // one query of so many is remembered
 
 std::size_t lists_for(std::size_t rows) {
   return std::clamp<std::size_t>(static_cast<std::size_t>(1.5 * std::sqrt(static_cast<double>(rows))), 16, kListsMax);
@@ -102,8 +102,7 @@ class FunnelIndex final : public VectorIndex {
   bool improve();
   SealedPtr retrain(const View& view) const;
   SealedPtr compress_delta(const Sealed& now, const View& view) const;
-  void remember(std::span<const float> query) const;
-  std::vector<float> asked() const;
+  SealedPtr measure_effort(const Sealed& now, const View& view);
   static bool shows(const Sealed& now, const View& view);
   bool wants_exact(const Sealed& now, const SearchRequest& request, std::optional<Effort>& effort) const;
   void search_one(const Sealed& now, const SearchRequest& request, const Effort& effort, const View& view,
@@ -119,10 +118,8 @@ class FunnelIndex final : public VectorIndex {
   bool stop_ MNEME_GUARDED_BY(mutex_) = false;
   CondVar idle_;
 
-  mutable std::atomic<std::uint32_t> queries_{0};
-  mutable Mutex asked_mutex_;
-  mutable std::vector<float> asked_ MNEME_GUARDED_BY(asked_mutex_);
-  mutable std::size_t asked_next_ MNEME_GUARDED_BY(asked_mutex_) = 0;
+  const std::unique_ptr<AskedQueries> asked_ = std::make_unique<AskedQueries>();
+  const std::function<void()> wake_ = [this] { start_background(); };  // searches, which are const, teach the index
 };
 
 // Background work of all indexes shares one arena of half the processors, so that searches keep the others.
@@ -159,6 +156,8 @@ bool FunnelIndex::improve() {
     fresh = retrain(view);
   else if (now && view.count >= now->end + options_.delta_rows)
     fresh = compress_delta(*now, view);
+  else if (now && asked_->is_time_to_measure())
+    fresh = measure_effort(*now, view);
   if (fresh) publish(fresh);
   const SealedPtr then = fresh ? fresh : now;
   // After a failure (no memory) the next attempt waits for as many rows again.
@@ -195,7 +194,16 @@ SealedPtr FunnelIndex::retrain(const View& view) const try {
   Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, 0, fresh.end, view);
   if (!segment) return nullptr;
   fresh.segments.push_back(std::move(*segment));
-  fresh.effort = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked());
+  fresh.effort = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked_->sample());
+  return std::make_shared<const Sealed>(std::move(fresh));
+} catch (const std::bad_alloc&) {
+  return nullptr;
+}
+
+SealedPtr FunnelIndex::measure_effort(const Sealed& now, const View& view) try {
+  asked_->measured();
+  Sealed fresh = now;
+  fresh.effort = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked_->sample());
   return std::make_shared<const Sealed>(std::move(fresh));
 } catch (const std::bad_alloc&) {
   return nullptr;
@@ -218,19 +226,6 @@ SealedPtr FunnelIndex::compress_delta(const Sealed& now, const View& view) const
   return std::make_shared<const Sealed>(std::move(fresh));
 } catch (const std::bad_alloc&) {
   return nullptr;
-}
-
-void FunnelIndex::remember(std::span<const float> query) const {
-  if (queries_.fetch_add(1, std::memory_order_relaxed) % kAskedEvery != 0) return;
-  MutexLock lock(asked_mutex_);
-  const std::size_t at = asked_next_++ % kAskedMax * dimension();
-  if (asked_.size() < at + dimension()) asked_.resize(at + dimension());
-  std::copy(query.begin(), query.end(), asked_.begin() + static_cast<std::ptrdiff_t>(at));
-}
-
-std::vector<float> FunnelIndex::asked() const {
-  MutexLock lock(asked_mutex_);
-  return asked_;
 }
 
 // A segment is made without rows that were dead by then, which an earlier view may show.
@@ -265,7 +260,7 @@ Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& r
     const Result<double> norm = checked_squared_norm(query, dimension());
     if (!norm) return norm.status().with_context("index: search: query " + std::to_string(i));
     squared_norms[i] = *norm;
-    remember(query);
+    if (asked_->remember(query)) wake_();
   }
   std::vector<std::vector<Hit>> hits(count);
   const auto some = [&](std::size_t begin, std::size_t end) {
@@ -294,7 +289,7 @@ void FunnelIndex::search_one(const Sealed& now, const SearchRequest& request, co
 }
 
 std::uint64_t FunnelIndex::bytes_used() const {
-  std::uint64_t bytes = rows_.bytes_used();
+  std::uint64_t bytes = rows_.bytes_used() + asked_->bytes_used();
   if (const SealedPtr now = sealed()) {
     bytes += now->codebook->clusters.bytes_used();
     for (const CodeSegmentPtr& segment : now->segments) bytes += segment->bytes_used();

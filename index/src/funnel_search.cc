@@ -24,12 +24,8 @@ float finite(float score) {
 
 bool FunnelSearch::run(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
                        Slot delta_begin, const FunnelRequest& request, std::vector<Hit>& hits) {
-  work_ = {};
   hits.clear();
-  query_.prepare(codebook, request.query, request.squared_norm);
-  if (kept_.size() < segments.size()) kept_.resize(segments.size());
-  used_.assign(segments.size(), 0);
-  order_lists();
+  prepare(codebook, segments, request);
   choose(segments, rows, request);
   const bool whole = decide(rows, segments, request, hits);
   score_delta(rows, delta_begin, request, hits);
@@ -39,6 +35,45 @@ bool FunnelSearch::run(const ExactRows& rows, const Codebook& codebook, std::spa
   }
   std::sort(hits.begin(), hits.end(), better);
   return whole;
+}
+
+void FunnelSearch::prepare(const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
+                           const FunnelRequest& request) {
+  work_ = {};
+  query_.prepare(codebook, request.query, request.squared_norm);
+  if (kept_.size() < segments.size()) kept_.resize(segments.size());
+  used_.assign(segments.size(), 0);
+  float one_bit_error = 0, residual = 0;
+  for (const CodeSegmentPtr& segment : segments) {
+    one_bit_error = std::max(one_bit_error, segment->one_bit_error());
+    residual = std::max(residual, segment->residual_length());
+  }
+  keep_sigma_ = one_bit_error * query_.norm();
+  probe_sigma_ = residual * query_.norm() / std::sqrt(static_cast<float>(codebook.rotation.size()));
+  order_lists();
+}
+
+void FunnelSearch::explore(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
+                           const FunnelRequest& request, Explored& explored) {
+  prepare(codebook, segments, request);
+  choose(segments, rows, request);
+  const auto sigmas = [](float distance, float sigma) {
+    if (distance <= 0) return 0.0F;
+    return sigma > 0 ? distance / sigma : std::numeric_limits<float>::infinity();
+  };
+  explored.lists.clear();
+  for (const std::uint32_t list : order_) {
+    std::size_t count = 0;
+    for (const CodeSegmentPtr& segment : segments) count += segment->list_rows(list);
+    explored.lists.push_back({sigmas(kth_ - query_.bases()[list], probe_sigma_), static_cast<std::uint32_t>(count)});
+  }
+  explored.rows.clear();
+  for (std::size_t s = 0; s < segments.size(); ++s)
+    for (std::size_t i = 0; i < used_[s]; ++i) {
+      const Candidate& row = kept_[s][i];
+      explored.rows.push_back({segments[s]->slot(row.position), sigmas(kth_ - row.base, probe_sigma_),
+                               sigmas(kth_ - row.score, keep_sigma_)});
+    }
 }
 
 // Nearest first, by counting into buckets: lists of one bucket are in no order, which costs a list or two.
@@ -59,14 +94,7 @@ void FunnelSearch::order_lists() {
 void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows,
                           const FunnelRequest& request) {
   kth_ = threshold_ = kNothing;
-  float one_bit_error = 0, residual = 0;
-  for (const CodeSegmentPtr& segment : segments) {
-    one_bit_error = std::max(one_bit_error, segment->one_bit_error());
-    residual = std::max(residual, segment->residual_length());
-  }
-  margin_ = request.effort.keep_sigmas * one_bit_error * query_.norm();
-  const float reach = request.effort.probe_sigmas * residual * query_.norm() /
-                      std::sqrt(static_cast<float>(query_.one_bit().words * 64));
+  const float reach = request.effort.probe_sigmas * probe_sigma_;
   const bool drops = request.filter != nullptr || request.check_visible;
   std::size_t total = 0;
   std::size_t raise_at = std::max<std::size_t>(2 * request.k, 64);
@@ -90,13 +118,13 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
       work_.estimated += n;
     }
     if (total >= raise_at) {
-      raise_threshold(request.k);
+      raise_threshold(request);
       total = 0;
       for (const std::size_t used : used_) total += used;
       raise_at = std::max(total + total / 4, total + std::max<std::size_t>(request.k / 2, 32));
     }
   }
-  if (total > request.k) raise_threshold(request.k);
+  if (total > request.k) raise_threshold(request);
 }
 
 // Of a segment's candidates from `begin` on: those the filter does not keep, and those not visible where that is asked.
@@ -123,9 +151,9 @@ float FunnelSearch::kth_best(std::size_t k) {
   return *kth;
 }
 
-void FunnelSearch::raise_threshold(std::size_t k) {
-  kth_ = std::max(kth_, kth_best(k));
-  threshold_ = kth_ - margin_;
+void FunnelSearch::raise_threshold(const FunnelRequest& request) {
+  kth_ = std::max(kth_, kth_best(request.k));
+  threshold_ = kth_ - request.effort.keep_sigmas * keep_sigma_;
   for (std::size_t s = 0; s < used_.size(); ++s) {
     Candidate* const first = kept_[s].data();
     used_[s] = static_cast<std::size_t>(

@@ -36,6 +36,20 @@ struct FunnelRequest {
   bool check_visible = false;  ///< while choosing, because some compressed rows may not be visible
 };
 
+/// What the first step made of a query when it probed every list: what each effort would have found and cost.
+struct Explored {
+  struct List {
+    float probe_sigmas;  ///< from which on the list is probed
+    std::uint32_t rows;
+  };
+  struct Row {
+    Slot slot;
+    float probe_sigmas, keep_sigmas;  ///< from which on the row is found
+  };
+  std::vector<List> lists;  ///< nearest first
+  std::vector<Row> rows;    ///< kept at the request's effort
+};
+
 /// Its memory is kept from search to search. Threads: one at a time.
 class FunnelSearch {
  public:
@@ -43,14 +57,18 @@ class FunnelSearch {
   /// @return false when invisible rows took the place of visible ones: search again with check_visible
   bool run(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments, Slot delta_begin,
            const FunnelRequest& request, std::vector<Hit>& hits);
+  /// The first step alone, over every list, keeping as much as request.effort says.
+  void explore(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
+               const FunnelRequest& request, Explored& explored);
   const Work& work() const { return work_; }
 
  private:
+  void prepare(const Codebook& codebook, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request);
   void order_lists();
   void choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request);
   void drop_unwanted(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
                      const FunnelRequest& request);
-  void raise_threshold(std::size_t k);
+  void raise_threshold(const FunnelRequest& request);
   bool decide(const ExactRows& rows, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request,
               std::vector<Hit>& hits);
   void score(const ExactRows& rows, const FunnelRequest& request, std::vector<Hit>& hits);
@@ -64,7 +82,8 @@ class FunnelSearch {
   std::vector<float> scores_;
   std::vector<Slot> slots_;
   std::vector<const float*> pointers_;
-  float kth_ = 0, threshold_ = 0, margin_ = 0;
+  float kth_ = 0, threshold_ = 0;
+  float probe_sigma_ = 0, keep_sigma_ = 0;  // the units of Effort
   Work work_;
 };
 

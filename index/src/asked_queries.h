@@ -1,0 +1,57 @@
+// AskedQueries: a sample of the queries that were asked, on which effort is measured.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "effort.h"
+#include "mneme/base/mutex.h"
+
+namespace mneme::index {
+
+/// The first kMax, and from then on one of kEvery in the place of the oldest. Threads: any.
+class AskedQueries {
+ public:
+  /// @return whether it is time to measure
+  bool remember(std::span<const float> query) {
+    const std::uint64_t number = count_.fetch_add(1, std::memory_order_relaxed);
+    if (number < kMax || number % kEvery == 0) {
+      MutexLock lock(mutex_);
+      const std::size_t at = next_++ % kMax * query.size();
+      if (sample_.size() < at + query.size()) sample_.resize(at + query.size());
+      std::copy(query.begin(), query.end(), sample_.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    return is_time_to_measure();
+  }
+  bool is_time_to_measure() const {
+    return count_.load(std::memory_order_relaxed) >= measure_at_.load(std::memory_order_relaxed);
+  }
+  /// The next time comes when the sample is full, and then with sixteen times as many queries.
+  void measured() {
+    const std::uint64_t count = count_.load(std::memory_order_relaxed);
+    measure_at_.store(count < kMax ? kMax : count * 16, std::memory_order_relaxed);
+  }
+  /// Row-major.
+  std::vector<float> sample() const {
+    MutexLock lock(mutex_);
+    return sample_;
+  }
+  std::uint64_t bytes_used() const {
+    MutexLock lock(mutex_);
+    return sample_.capacity() * sizeof(float);
+  }
+
+ private:
+  static constexpr std::size_t kMax = 512;
+  static constexpr std::uint64_t kEvery = 16;
+
+  std::atomic<std::uint64_t> count_{0}, measure_at_{EffortTable::kAskedMin};
+  mutable Mutex mutex_;
+  std::vector<float> sample_ MNEME_GUARDED_BY(mutex_);
+  std::size_t next_ MNEME_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace mneme::index
