@@ -130,7 +130,7 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
   Status for_each_node(SpaceId space, RowId first, const storage::StoreSnapshotPtr& snapshot, const Filter& filter,
                        const std::function<bool(const NodeView&)>& visit) const;
   Result<std::vector<SearchHit>> search_view(const SpaceEntry& space, const Query& query, const GenerationInfo& info);
-  Result<Lsn> load_index(SpaceId space, GenerationId generation, IndexState& state);
+  Result<Lsn> load_index(SpaceId space, GenerationId generation, IndexState& state, Lsn at_least);
   Result<index::SlotBitmap> matching_slots(SpaceId space, const IndexState& state, const Filter& filter, Lsn as_of,
                                            const std::optional<ReadView>& view) const;
 

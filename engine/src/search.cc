@@ -12,15 +12,6 @@
 namespace mneme {
 namespace {
 
-// The id is the first field of every body, and of its attributes.
-NodeId id_of(const Attributes& attributes) {
-  FieldCursor field(attributes.bytes());
-  NodeId id;
-  if (field.next() && field.bytes().size() == id.bytes.size())
-    std::memcpy(id.bytes.data(), field.bytes().data(), id.bytes.size());
-  return id;
-}
-
 Status check_query(const Query& query, const GenerationInfo& generation) {
   if (query.k == 0 || query.k > limits::kNeighboursMax)
     return {Code::InvalidArgument, "search: k = " + std::to_string(query.k) + ", 1 to " +
@@ -38,7 +29,8 @@ Status check_query(const Query& query, const GenerationInfo& generation) {
 
 }  // namespace
 
-Result<Lsn> DatabaseImpl::load_index(SpaceId space, GenerationId generation, IndexState& state) {
+Result<Lsn> DatabaseImpl::load_index(SpaceId space, GenerationId generation, IndexState& state, Lsn at_least) {
+  if (!options_.read_only) MNEME_TRY(applier_->wait_applied(at_least));
   MNEME_ASSIGN(const ReadView view, read_view());
   Status added;
   MNEME_TRY(for_each_node(space, RowId{0}, view.pin_->snapshot, {}, [&](const NodeView& node) {
@@ -56,11 +48,15 @@ Result<std::vector<SearchHit>> DatabaseImpl::search(SpaceId space, const Query& 
     return Status(Code::NotFound,
                   "search: space " + entry->info.name + " has no generation " + std::to_string(query.generation.value));
   MNEME_TRY(check_query(query, *generation));
-  MNEME_ASSIGN(const IndexStatePtr state, entry->index(query.generation)->acquire([&](IndexState& fresh) {
-    return load_index(space, query.generation, fresh);
+  // Before the index is taken: whatever state it then is, it has seen every commit up to this LSN.
+  Lsn as_of = query.view ? query.view->lsn() : Lsn{visible_.load(std::memory_order_acquire)};
+  MNEME_ASSIGN(const IndexStatePtr state, entry->index(query.generation)->acquire([&](IndexState& fresh, Lsn at_least) {
+    return load_index(space, query.generation, fresh, at_least);
   }));
-  const Lsn as_of = query.view ? query.view->lsn() : Lsn{visible_.load(std::memory_order_acquire)};
-  if (as_of < state->base) return search_view(*entry, query, *generation);
+  if (as_of < state->base) {
+    if (query.view) return search_view(*entry, query, *generation);
+    as_of = state->base;  // loaded since: the store was ahead
+  }
 
   index::SearchRequest request;
   request.queries = query.vector;
@@ -76,7 +72,7 @@ Result<std::vector<SearchHit>> DatabaseImpl::search(SpaceId space, const Query& 
   std::vector<SearchHit> hits;
   hits.reserve(rows.front().size());
   for (const index::Hit& hit : rows.front()) {
-    const NodeId id = id_of(state->attributes[hit.slot]);
+    const NodeId& id = state->ids[hit.slot];
     Result<NodeView> node = query.view ? get(space, id, *query.view) : get(space, id);
     if (node.status().code() == Code::NotFound) continue;  // erased since
     if (!node) return node.status();
@@ -104,7 +100,7 @@ Result<index::SlotBitmap> DatabaseImpl::matching_slots(SpaceId space, const Inde
         if (filter.matches_body(attributes.bytes())) matching.set(slot);
         continue;
       }
-      const Result<NodeView> node = view ? get(space, id_of(attributes), *view) : get(space, id_of(attributes));
+      const Result<NodeView> node = view ? get(space, state.ids[slot], *view) : get(space, state.ids[slot]);
       if (node.ok()) {
         if (filter.matches(**node)) matching.set(slot);
       } else if (node.status().code() != Code::NotFound) {

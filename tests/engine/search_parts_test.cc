@@ -1,4 +1,4 @@
-// The parts of a search, each alone: keys of filters, what is kept of them, the diverse choice.
+// The parts of a search, each alone: keys of filters, what is kept of them, the diverse choice, loading and compaction.
 
 #include <algorithm>
 #include <limits>
@@ -8,7 +8,9 @@
 #include "diversity.h"
 #include "engine_test.h"
 #include "filter_cache.h"
+#include "generation_index.h"
 #include "mneme/base/json.h"
+#include "mneme/index/exact_index.h"
 
 namespace mneme::test {
 namespace {
@@ -223,6 +225,82 @@ TEST_P(Diversity, ChoosesNothingOutOfNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Metrics, Diversity, ::testing::Values(Metric::InnerProduct, Metric::Cosine, Metric::SquaredL2),
                          [](const auto& metric) { return std::string(name_of(metric.param)); });
+
+// --- loading and compaction -------------------------------------------------------------------------------------------
+
+class GenerationIndexTest : public ::testing::Test {
+ protected:
+  static constexpr GenerationId kGeneration{0};
+  GenerationIndexTest() : index_(GenerationInfo{kGeneration, "m", 2, Metric::InnerProduct}) {}
+
+  static NodeId id(std::uint64_t number) {
+    NodeId id;
+    std::memcpy(id.bytes.data(), &number, sizeof number);
+    return id;
+  }
+  static NodeRecordPtr record(std::uint64_t number) {
+    Node node;
+    node.id = id(number);
+    node.vectors.push_back({kGeneration, {static_cast<float>(number), 1}});
+    return NodeRecord::from_node(node);
+  }
+  void publish(std::uint64_t number, std::uint64_t lsn) { index_.publish(RowId{number}, record(number), Lsn{lsn}); }
+  IndexStatePtr load(Lsn shows, std::uint64_t nodes) {
+    return must(index_.acquire([&](IndexState& fresh, Lsn at_least) -> Result<Lsn> {
+      EXPECT_LE(at_least, shows);
+      for (std::uint64_t number = 0; number < nodes; ++number)
+        must(fresh.put(RowId{number}, *record(number), kGeneration, shows));
+      return shows;
+    }));
+  }
+  GenerationIndex index_;
+};
+
+// The first half of a commit was published, then a search began to load: from a store that did not show the commit yet,
+// and with a backlog that began in its middle. The first half was missing from the index until the next load.
+TEST_F(GenerationIndexTest, LoadsFromAStoreThatShowsTheCommitThatIsBeingPublished) {
+  publish(0, 5);
+  Lsn asked_for;
+  const auto state = must(index_.acquire([&](IndexState& fresh, Lsn at_least) -> Result<Lsn> {
+    asked_for = at_least;
+    publish(1, 5);  // the second half
+    publish(2, 6);  // the next commit, which the store does not show yet
+    must(fresh.put(RowId{0}, *record(0), kGeneration, Lsn{5}));
+    must(fresh.put(RowId{1}, *record(1), kGeneration, Lsn{5}));
+    return Lsn{5};
+  }));
+  EXPECT_EQ(asked_for, Lsn{5});
+  EXPECT_EQ(state->vectors->slots(), 3U);
+  for (std::uint64_t row = 0; row < 3; ++row) EXPECT_EQ(state->ids[state->vectors->find(RowId{row})], id(row));
+}
+
+// Compaction took the LSN of a commit of which half was published as the one it had seen all of, and dropped the rest of
+// that commit.
+TEST_F(GenerationIndexTest, CompactsAsOfAWholeCommitOnly) {
+  constexpr std::uint64_t kNodes = 5000;
+  load(Lsn{1}, kNodes);
+  for (std::uint64_t number = 0; number < kNodes; ++number) publish(number, 2);
+  publish(0, 3);  // the first half of commit 3
+  index_.compact_if_worthwhile(Lsn{2});
+  EXPECT_EQ(index_.loaded()->vectors->slots(), 2 * kNodes + 1);
+  publish(kNodes, 3);  // the second half
+  index_.compact_if_worthwhile(Lsn{3});
+  const IndexStatePtr state = index_.loaded();
+  EXPECT_EQ(state->vectors->slots(), kNodes + 1);
+  EXPECT_EQ(state->base, Lsn{3});
+  for (const std::uint64_t number : {std::uint64_t{0}, std::uint64_t{17}, kNodes}) {
+    const index::Slot slot = state->vectors->find(RowId{number});
+    ASSERT_NE(slot, index::kNoSlot);
+    EXPECT_EQ(state->ids[slot], id(number));
+    EXPECT_EQ(state->vectors->vector(slot)[0], static_cast<float>(number));
+  }
+}
+
+TEST_F(GenerationIndexTest, CountsItsIdsInTheBytesItUses) {
+  const IndexStatePtr state = load(Lsn{1}, 10);
+  EXPECT_GE(state->ids.bytes(), 10 * sizeof(NodeId));
+  EXPECT_GE(index_.bytes_used(), state->vectors->bytes_used() + state->ids.bytes());
+}
 
 }  // namespace
 }  // namespace mneme::test
