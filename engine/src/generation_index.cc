@@ -43,7 +43,8 @@ Status IndexState::add(RowId row, const NodeId& id, Attributes attribute, std::s
 }
 
 std::uint64_t IndexState::bytes_used() const {
-  return vectors->bytes_used() + attributes.bytes() + attribute_bytes.load(std::memory_order_relaxed) + ids.bytes();
+  return vectors->bytes_used() + attributes.bytes() + attribute_bytes.load(std::memory_order_relaxed) + ids.bytes() +
+         filters.bytes();
 }
 
 void GenerationIndex::replace(std::shared_ptr<IndexState> state) {

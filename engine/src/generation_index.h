@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "chunked_array.h"
+#include "filter_cache.h"
 #include "mneme/base/mutex.h"
 #include "mneme/base/node_record.h"
 #include "mneme/filter.h"
@@ -41,7 +42,8 @@ struct IndexState {
   ChunkedArray<Attributes> attributes;  // by slot
   ChunkedArray<NodeId> ids;             // by slot: what a search reports without a look at the store
   std::atomic<std::uint64_t> attribute_bytes{0};
-  Lsn base;  // answers as of this LSN and later
+  Lsn base;                     // answers as of this LSN and later
+  mutable FilterCache filters;  // over attributes, by slot; it locks by itself
 
   Status put(RowId row, const NodeRecord& record, GenerationId generation, Lsn lsn);
   std::uint64_t bytes_used() const;
