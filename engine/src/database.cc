@@ -95,6 +95,11 @@ NodeId Space::id_for_external(std::string_view external_id, std::string_view ext
 }
 
 Result<std::vector<SearchHit>> Space::search(const Query& query) const { return db_->search(id_, query); }
+Result<std::vector<Neighbour>> Space::nearest(const Query& query) const { return db_->nearest(id_, query); }
+Result<std::vector<std::vector<Neighbour>>> Space::nearest_batch(std::span<const float> queries,
+                                                                 const Query& shape) const {
+  return db_->nearest_batch(id_, queries, shape);
+}
 Status Space::scan(const ScanQuery& query, const std::function<bool(const NodeView&)>& visit) const {
   return db_->scan(id_, query, visit);
 }

@@ -2,6 +2,8 @@
 
 #include "database_impl.h"
 
+#include <algorithm>
+
 #include "mneme/base/limits.h"
 
 namespace mneme {
@@ -88,7 +90,8 @@ void DatabaseImpl::maintain() {
       if (!views_.empty()) oldest = *views_.begin();
     }
     for (const SpaceEntryPtr& entry : spaces_.all())
-      for (const auto& index : entry->indexes) index->compact_if_worthwhile(oldest);
+      for (const auto& index : entry->indexes)
+        index->compact_if_worthwhile(std::min(oldest, Lsn{visible_.load(std::memory_order_acquire)}));
   }
 }
 

@@ -88,6 +88,9 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
                                   std::string_view type) const;
   Status scan(SpaceId space, const ScanQuery& query, const std::function<bool(const NodeView&)>& visit);
   Result<std::vector<SearchHit>> search(SpaceId space, const Query& query);
+  Result<std::vector<Neighbour>> nearest(SpaceId space, const Query& query);
+  Result<std::vector<std::vector<Neighbour>>> nearest_batch(SpaceId space, std::span<const float> queries,
+                                                            const Query& shape);
 
   // whole (database_impl.cc, verify.cc)
   DatabaseStats stats() const;
@@ -129,10 +132,19 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
   /// Visits stored nodes by row from `first`, over warm, cold and (read-only opens) what could not be applied.
   Status for_each_node(SpaceId space, RowId first, const storage::StoreSnapshotPtr& snapshot, const Filter& filter,
                        const std::function<bool(const NodeView&)>& visit) const;
-  Result<std::vector<SearchHit>> search_view(const SpaceEntry& space, const Query& query, const GenerationInfo& info);
-  Result<Lsn> load_index(SpaceId space, GenerationId generation, IndexState& state);
-  Result<index::SlotBitmap> matching_slots(SpaceId space, const IndexState& state, const Filter& filter, Lsn as_of,
-                                           const std::optional<ReadView>& view) const;
+  Result<Lsn> load_index(SpaceId space, GenerationId generation, IndexState& state, Lsn at_least);
+
+  // searching (search.cc, search_view.cc)
+  struct Searched;
+  using Neighbours = std::vector<Neighbour>;
+  using SearchHits = std::vector<SearchHit>;
+  Result<Searched> start_search(SpaceId space, const Query& query);
+  Status take_vector_of_like(Searched& searched, const Query& query) const;
+  Result<std::vector<Neighbours>> neighbours(const Searched& searched, std::span<const float> queries,
+                                             const Query& query) const;
+  Result<std::vector<SearchHits>> search_view(const Searched& searched, std::span<const float> queries,
+                                              const Query& query) const;
+  Result<FilterCache::BitmapPtr> matching_slots(const Searched& searched, const Query& query) const;
 
   const std::filesystem::path directory_;
   const DatabaseOptions options_;

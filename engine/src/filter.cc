@@ -282,6 +282,40 @@ Status Filter::check(std::size_t& count, std::size_t depth) const {
   return {};
 }
 
+std::string Filter::key() const {
+  Bytes key;
+  append_key(key);
+  return std::string(as_text(key));
+}
+
+// Each term is its operator, then what that operator has, every part with its length or count before it: a key can be
+// read in one way only, so two different trees never share one.
+void Filter::append_key(Bytes& key) const {
+  constexpr std::uint8_t kEmpty = 0xff;
+  ByteWriter out(key);
+  if (empty()) return out.fixed(kEmpty);
+  out.fixed(static_cast<std::uint8_t>(root_->op));
+  switch (root_->op) {
+    case FilterOp::And:
+    case FilterOp::Or:
+    case FilterOp::Not:
+      out.varint(root_->terms.size());
+      for (const Filter& term : root_->terms) term.append_key(key);
+      return;
+    case FilterOp::NamespacePrefix:
+      out.varint(root_->labels.size());
+      for (const std::string& label : root_->labels) out.sized(label);
+      return;
+    default:
+      break;
+  }
+  out.sized(root_->name);
+  if (root_->op == FilterOp::Exists) return;
+  Bytes value;
+  encode_value(root_->value, value);
+  out.sized(value);
+}
+
 bool Filter::reads_content() const {
   if (empty()) return false;
   if (root_->terms.empty()) return root_->name == "content";

@@ -29,25 +29,46 @@ Attributes::Attributes(ByteView body) {
 Status IndexState::put(RowId row, const NodeRecord& record, GenerationId generation, Lsn lsn) {
   const std::span<const float> vector = record.vector(generation);
   if (vector.empty()) return vectors->erase(row, lsn);
-  // The attribute is in place before the slot is published by add(): slots are handed out in order.
-  const std::size_t slot = vectors->slots();
-  Attributes attribute(record.body());
+  return add(row, record.id(), Attributes(record.body()), vector, lsn);
+}
+
+Status IndexState::add(RowId row, const NodeId& id, Attributes attribute, std::span<const float> vector, Lsn lsn) {
+  const std::size_t slot = vectors->slots();  // slots are handed out in order
   attribute_bytes.fetch_add(attribute.bytes().size(), std::memory_order_relaxed);
   attributes.grow_to(slot) = std::move(attribute);
+  ids.grow_to(slot) = id;
   MNEME_ASSIGN(const index::Slot added, vectors->add(row, vector, lsn));
   if (added != slot) return {Code::Internal, "index: slot " + std::to_string(added) + " for " + std::to_string(slot)};
   return {};
+}
+
+std::uint64_t IndexState::bytes_used() const {
+  return vectors->bytes_used() + attributes.bytes() + attribute_bytes.load(std::memory_order_relaxed) + ids.bytes() +
+         filters.bytes();
+}
+
+void GenerationIndex::replace(std::shared_ptr<IndexState> state) {
+  IndexStatePtr dropped = state;  // freed when no lock is held for searches
+  state_ = std::move(state);
+  MutexLock lock(shown_mutex_);
+  shown_.swap(dropped);
+}
+
+IndexStatePtr GenerationIndex::loaded() const {
+  MutexLock lock(shown_mutex_);
+  return shown_;
 }
 
 void GenerationIndex::apply(IndexState& state, const Change& change) {
   const Status done = change.record ? state.put(change.row, *change.record, info_.id, change.lsn)
                                     : state.vectors->erase(change.row, change.lsn);
   // Indexes are disposable: one that missed a change is dropped and loaded again by the next search.
-  if (!done.ok() && state_.get() == &state) state_.reset();
+  if (!done.ok() && state_.get() == &state) replace(nullptr);
 }
 
 void GenerationIndex::publish(RowId row, const NodeRecordPtr& record, Lsn lsn) {
   MutexLock lock(mutex_);
+  begun_ = lsn;
   if (recording_) backlog_.push_back({row, record, lsn});
   if (state_) apply(*state_, {row, record, lsn});
 }
@@ -65,21 +86,21 @@ Status GenerationIndex::drain(IndexState& state, std::vector<Change>& changes) {
 }
 
 Result<IndexStatePtr> GenerationIndex::acquire(const LoadFn& load) {
-  {
-    MutexLock lock(mutex_);
-    if (state_) return IndexStatePtr(state_);
-  }
+  if (IndexStatePtr state = loaded()) return state;
   MutexLock loading(load_mutex_);
+  if (IndexStatePtr state = loaded()) return state;
+  // The commit that is being published is recorded from here on only, perhaps from its middle: the store must show it.
+  Lsn at_least;
   {
     MutexLock lock(mutex_);
-    if (state_) return IndexStatePtr(state_);
+    at_least = begun_;
     recording_ = true;
     backlog_.clear();
   }
   auto fresh = std::make_shared<IndexState>();
   fresh->vectors = index::make_exact_index(info_.dimension, info_.metric);
   Status done;
-  if (Result<Lsn> base = load(*fresh); base.ok())
+  if (Result<Lsn> base = load(*fresh, at_least); base.ok())
     fresh->base = *base;
   else
     done = base.status();
@@ -92,7 +113,7 @@ Result<IndexStatePtr> GenerationIndex::acquire(const LoadFn& load) {
         done = drain(*fresh, changes);
         recording_ = false;
         backlog_.clear();
-        if (done.ok()) state_ = fresh;
+        if (done.ok()) replace(fresh);
         break;
       }
     }
@@ -107,45 +128,43 @@ Result<IndexStatePtr> GenerationIndex::acquire(const LoadFn& load) {
   return IndexStatePtr(fresh);
 }
 
-void GenerationIndex::compact_if_worthwhile(Lsn oldest_view) {
+void GenerationIndex::compact_if_worthwhile(Lsn oldest) {
   constexpr std::size_t kDeadMin = 4096;
   std::shared_ptr<IndexState> old;
+  std::size_t slots = 0;
+  Lsn as_of;
   MutexLock loading(load_mutex_);
   {
     MutexLock lock(mutex_);
     if (!state_) return;
-    const std::size_t slots = state_->vectors->slots();
+    slots = state_->vectors->slots();
+    as_of = state_->vectors->reflected();
     const std::size_t dead = slots - state_->vectors->live();
-    if (dead < kDeadMin || dead * 5 < slots || oldest_view < state_->vectors->reflected()) return;
+    if (dead < kDeadMin || dead * 5 < slots || oldest < as_of) return;
+    // What is published from here on is recorded; all of it lies above `as_of`, since `oldest` is of a whole commit.
     old = state_;
     recording_ = true;
     backlog_.clear();
   }
   auto fresh = std::make_shared<IndexState>();
   fresh->vectors = index::make_exact_index(info_.dimension, info_.metric);
-  const Lsn as_of = old->vectors->reflected();
-  const std::size_t slots = old->vectors->slots();
   Status done;
   for (index::Slot slot = 0; slot < slots && done.ok(); ++slot) {
     if (!old->vectors->visible(slot, as_of)) continue;
-    const std::size_t to = fresh->vectors->slots();
-    Attributes copy(old->attributes[slot].bytes());
-    fresh->attribute_bytes.fetch_add(copy.bytes().size(), std::memory_order_relaxed);
-    fresh->attributes.grow_to(to) = std::move(copy);
-    done = fresh->vectors->add(old->vectors->row(slot), old->vectors->vector(slot), as_of).status();
+    done = fresh->add(old->vectors->row(slot), old->ids[slot], Attributes(old->attributes[slot].bytes()),
+                      old->vectors->vector(slot), as_of);
   }
   fresh->base = as_of;
   MutexLock lock(mutex_);
   if (done.ok()) done = drain(*fresh, backlog_);
   recording_ = false;
   backlog_.clear();
-  if (done.ok() && state_ == old) state_ = fresh;
+  if (done.ok() && state_ == old) replace(fresh);
 }
 
 std::uint64_t GenerationIndex::bytes_used() const {
   MutexLock lock(mutex_);
-  if (!state_) return 0;
-  return state_->vectors->bytes_used() + state_->attributes.bytes() + state_->attribute_bytes.load();
+  return state_ ? state_->bytes_used() : 0;
 }
 
 }  // namespace mneme

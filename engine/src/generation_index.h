@@ -6,7 +6,8 @@
 // Invariants
 //   - publish() calls come one at a time and in LSN order (the log's leader).
 //   - base(): a search as of an LSN below it cannot be answered here; the caller scans the store at its view instead.
-//   - slot s of the vector index and attribute s describe the same version of the same node.
+//   - slot s of the vector index, attribute s and id s describe the same version of the same node.
+//   - base() is the LSN of a whole commit: nothing of it is missing here, nothing of a later one was dropped.
 #pragma once
 
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "chunked_array.h"
+#include "filter_cache.h"
 #include "mneme/base/mutex.h"
 #include "mneme/base/node_record.h"
 #include "mneme/filter.h"
@@ -38,10 +40,18 @@ class Attributes {
 struct IndexState {
   std::unique_ptr<index::VectorIndex> vectors;
   ChunkedArray<Attributes> attributes;  // by slot
+  ChunkedArray<NodeId> ids;             // by slot: what a search reports without a look at the store
   std::atomic<std::uint64_t> attribute_bytes{0};
-  Lsn base;  // answers as of this LSN and later
+  Lsn base;                     // answers as of this LSN and later
+  mutable FilterCache filters;  // over attributes, by slot; it locks by itself
 
   Status put(RowId row, const NodeRecord& record, GenerationId generation, Lsn lsn);
+  std::uint64_t bytes_used() const;
+
+ private:
+  friend class GenerationIndex;
+  /// The next slot. All of it is in place before the vector index publishes the slot.
+  Status add(RowId row, const NodeId& id, Attributes attribute, std::span<const float> vector, Lsn lsn);
 };
 using IndexStatePtr = std::shared_ptr<const IndexState>;
 
@@ -52,13 +62,18 @@ class GenerationIndex {
   /// One change, published: `record` null = the node is gone.
   void publish(RowId row, const NodeRecordPtr& record, Lsn lsn) MNEME_EXCLUDES(mutex_);
 
+  /// The state to search, or null when it is not loaded. Cost: one lock that is held for nothing but the copy of a
+  /// pointer, so that a search does not wait for a publication.
+  IndexStatePtr loaded() const MNEME_EXCLUDES(shown_mutex_);
+
   /// The state to search, loading it first when needed. `load` fills a fresh state from the store: it gets the state
-  /// and returns the LSN that it shows.
-  using LoadFn = std::function<Result<Lsn>(IndexState&)>;
+  /// and the LSN that it must show at least, and returns the LSN that it shows.
+  using LoadFn = std::function<Result<Lsn>(IndexState&, Lsn at_least)>;
   Result<IndexStatePtr> acquire(const LoadFn& load) MNEME_EXCLUDES(mutex_, load_mutex_);
 
-  /// Rebuilds without dead slots when they are a fifth of all and no view below the present needs them.
-  void compact_if_worthwhile(Lsn oldest_view) MNEME_EXCLUDES(mutex_, load_mutex_);
+  /// Rebuilds without dead slots when they are a fifth of all and nothing below the present needs them: `oldest` is the
+  /// oldest view, or the last LSN whose commit is wholly published when that is lower.
+  void compact_if_worthwhile(Lsn oldest) MNEME_EXCLUDES(mutex_, load_mutex_);
 
   std::uint64_t bytes_used() const MNEME_EXCLUDES(mutex_);
   const GenerationInfo& info() const { return info_; }
@@ -71,13 +86,17 @@ class GenerationIndex {
   };
   void apply(IndexState& state, const Change& change) MNEME_REQUIRES(mutex_);
   Status drain(IndexState& state, std::vector<Change>& changes);
+  void replace(std::shared_ptr<IndexState> state) MNEME_REQUIRES(mutex_) MNEME_EXCLUDES(shown_mutex_);
 
   const GenerationInfo info_;
   Mutex load_mutex_;     // one load or compaction at a time; taken before mutex_
   mutable Mutex mutex_;  // publication against load and swap
   std::shared_ptr<IndexState> state_ MNEME_GUARDED_BY(mutex_);
+  Lsn begun_ MNEME_GUARDED_BY(mutex_);  // the last LSN of which something was published
   bool recording_ MNEME_GUARDED_BY(mutex_) = false;
   std::vector<Change> backlog_ MNEME_GUARDED_BY(mutex_);
+  mutable Mutex shown_mutex_;                           // a leaf: taken last
+  IndexStatePtr shown_ MNEME_GUARDED_BY(shown_mutex_);  // state_, for searches
 };
 
 }  // namespace mneme

@@ -1,44 +1,69 @@
-// Search: exact, over every tier, with the filter inside.
+// Search: over every tier, with the filter inside.
+//
+// A search reads the LSN that it answers as of before it takes the index: whatever state it then gets, that state has
+// seen every commit up to there. (Taken the other way round, a state that compaction has just replaced may have seen
+// half of the last one.)
 
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 
-#include <algorithm>
+#include <atomic>
+#include <functional>
 
-#include "database_impl.h"
-#include "mneme/base/limits.h"
-#include "mneme/index/exact_index.h"
+#include "search_plan.h"
 
 namespace mneme {
 namespace {
 
-// The id is the first field of every body, and of its attributes.
-NodeId id_of(const Attributes& attributes) {
-  FieldCursor field(attributes.bytes());
-  NodeId id;
-  if (field.next() && field.bytes().size() == id.bytes.size())
-    std::memcpy(id.bytes.data(), field.bytes().data(), id.bytes.size());
-  return id;
+Status invalid(std::string message) { return {Code::InvalidArgument, "search: " + std::move(message)}; }
+
+Status check_shape(const Query& query) {
+  const std::size_t k_max = limits::kNeighboursMax - (query.like ? 1 : 0);
+  if (query.k == 0 || query.k > k_max)
+    return invalid("k = " + std::to_string(query.k) + ", 1 to " + std::to_string(k_max) + " are allowed");
+  if (query.like && !query.vector.empty())
+    return invalid("a vector and a node that the results should be like: one of them is allowed");
+  if (!(query.recall_target > 0.0F && query.recall_target <= 1.0F))
+    return invalid("recall target " + std::to_string(query.recall_target) + ", above 0 to 1 is allowed");
+  if (!(query.diversity >= 0.0F && query.diversity <= 1.0F))
+    return invalid("diversity " + std::to_string(query.diversity) + ", 0 to 1 is allowed");
+  return query.filter.validate();
 }
 
-Status check_query(const Query& query, const GenerationInfo& generation) {
-  if (query.k == 0 || query.k > limits::kNeighboursMax)
-    return {Code::InvalidArgument, "search: k = " + std::to_string(query.k) + ", 1 to " +
-                                       std::to_string(limits::kNeighboursMax) + " are allowed"};
-  if (query.vector.size() != generation.dimension)
-    return {Code::InvalidArgument, "search: the query has " + std::to_string(query.vector.size()) +
-                                       " dimensions, generation " + std::to_string(generation.id.value) + " has " +
-                                       std::to_string(generation.dimension)};
-  if (!(query.recall_target > 0.0F && query.recall_target <= 1.0F))
-    return {Code::InvalidArgument,
-            "search: recall target " + std::to_string(query.recall_target) + ", above 0 to 1 is allowed"};
-  MNEME_TRY(validate_vector(query.vector).with_context("search: query"));
-  return query.filter.validate();
+Status check_vector(std::span<const float> vector, const GenerationInfo& generation) {
+  if (vector.size() != generation.dimension)
+    return invalid("the query has " + std::to_string(vector.size()) + " dimensions, generation " +
+                   std::to_string(generation.id.value) + " has " + std::to_string(generation.dimension));
+  return validate_vector(vector).with_context("search: query");
+}
+
+// Calls `visit(slot)` for slots [first, end), in parallel when they are many. Ranges are whole words of a bitmap: no two
+// threads write the same one.
+template <class Visit>
+void for_each_slot(std::size_t first, std::size_t end, const Visit& visit) {
+  constexpr std::size_t kSerialSlotsMax = 2048;
+  if (end - first <= kSerialSlotsMax) {
+    for (std::size_t slot = first; slot < end; ++slot) visit(static_cast<index::Slot>(slot));
+    return;
+  }
+  tbb::parallel_for(tbb::blocked_range<std::size_t>(first / 64, (end + 63) / 64, 64), [&](const auto& range) {
+    const std::size_t stop = std::min(range.end() * 64, end);
+    for (std::size_t slot = std::max(range.begin() * 64, first); slot < stop; ++slot)
+      visit(static_cast<index::Slot>(slot));
+  });
+}
+
+std::vector<Neighbour> without_nodes(const std::vector<SearchHit>& hits) {
+  std::vector<Neighbour> neighbours;
+  neighbours.reserve(hits.size());
+  for (const SearchHit& hit : hits) neighbours.push_back({hit.node.id(), hit.node.row(), hit.score});
+  return neighbours;
 }
 
 }  // namespace
 
-Result<Lsn> DatabaseImpl::load_index(SpaceId space, GenerationId generation, IndexState& state) {
+Result<Lsn> DatabaseImpl::load_index(SpaceId space, GenerationId generation, IndexState& state, Lsn at_least) {
+  if (!options_.read_only) MNEME_TRY(applier_->wait_applied(at_least));
   MNEME_ASSIGN(const ReadView view, read_view());
   Status added;
   MNEME_TRY(for_each_node(space, RowId{0}, view.pin_->snapshot, {}, [&](const NodeView& node) {
@@ -49,111 +74,162 @@ Result<Lsn> DatabaseImpl::load_index(SpaceId space, GenerationId generation, Ind
   return view.lsn();
 }
 
-Result<std::vector<SearchHit>> DatabaseImpl::search(SpaceId space, const Query& query) {
-  MNEME_ASSIGN(const SpaceEntryPtr entry, this->entry(space));
-  const GenerationInfo* generation = entry->generation(query.generation);
-  if (generation == nullptr)
-    return Status(Code::NotFound,
-                  "search: space " + entry->info.name + " has no generation " + std::to_string(query.generation.value));
-  MNEME_TRY(check_query(query, *generation));
-  MNEME_ASSIGN(const IndexStatePtr state, entry->index(query.generation)->acquire([&](IndexState& fresh) {
-    return load_index(space, query.generation, fresh);
-  }));
-  const Lsn as_of = query.view ? query.view->lsn() : Lsn{visible_.load(std::memory_order_acquire)};
-  if (as_of < state->base) return search_view(*entry, query, *generation);
-
-  index::SearchRequest request;
-  request.queries = query.vector;
-  request.k = query.k;
-  request.recall_target = query.recall_target;
-  request.as_of = as_of;
-  index::SlotBitmap matching;
-  if (!query.filter.empty()) {
-    MNEME_ASSIGN(matching, matching_slots(space, *state, query.filter, as_of, query.view));
-    request.filter = &matching;
+// Everything but the vector: the checks, the LSN, the index.
+Result<DatabaseImpl::Searched> DatabaseImpl::start_search(SpaceId space, const Query& query) {
+  Searched searched;
+  MNEME_ASSIGN(searched.space, entry(space));
+  searched.generation = searched.space->generation(query.generation);
+  if (searched.generation == nullptr)
+    return Status(Code::NotFound, "search: space " + searched.space->info.name + " has no generation " +
+                                      std::to_string(query.generation.value));
+  MNEME_TRY(check_shape(query));
+  searched.as_of = query.view ? query.view->lsn() : Lsn{visible_.load(std::memory_order_acquire)};
+  GenerationIndex& index = *searched.space->index(query.generation);
+  searched.state = index.loaded();
+  if (!searched.state) {
+    MNEME_ASSIGN(searched.state, index.acquire([&](IndexState& fresh, Lsn at_least) {
+      return load_index(space, query.generation, fresh, at_least);
+    }));
   }
-  MNEME_ASSIGN(const auto rows, state->vectors->search(request));
+  if (searched.as_of < searched.state->base) {
+    if (query.view)
+      searched.state.reset();
+    else
+      searched.as_of = searched.state->base;  // loaded since: the store was ahead
+  }
+  return searched;
+}
+
+Status DatabaseImpl::take_vector_of_like(Searched& searched, const Query& query) const {
+  if (!query.like) {
+    searched.vector = query.vector;
+    return check_vector(searched.vector, *searched.generation);
+  }
+  const SpaceId space = searched.space->info.id;
+  Result<NodeView> node = query.view ? get(space, *query.like, *query.view) : get(space, *query.like);
+  if (!node) return node.status().with_context("search: like");
+  searched.vector = (*node)->vector(query.generation);
+  searched.like = std::move(*node);
+  if (searched.vector.empty())
+    return {Code::FailedPrecondition, "search: like: node " + query.like->to_string() +
+                                          " has no vector of generation " + std::to_string(query.generation.value)};
+  return {};
+}
+
+Result<std::vector<SearchHit>> DatabaseImpl::search(SpaceId space, const Query& query) {
+  MNEME_ASSIGN(Searched searched, start_search(space, query));
+  MNEME_TRY(take_vector_of_like(searched, query));
+  if (!searched.state) {
+    MNEME_ASSIGN(std::vector<SearchHits> found, search_view(searched, searched.vector, query));
+    return std::move(found.front());
+  }
+  MNEME_ASSIGN(const std::vector<Neighbours> found, neighbours(searched, searched.vector, query));
   std::vector<SearchHit> hits;
-  hits.reserve(rows.front().size());
-  for (const index::Hit& hit : rows.front()) {
-    const NodeId id = id_of(state->attributes[hit.slot]);
-    Result<NodeView> node = query.view ? get(space, id, *query.view) : get(space, id);
+  hits.reserve(found.front().size());
+  for (const Neighbour& neighbour : found.front()) {
+    Result<NodeView> node = query.view ? get(space, neighbour.id, *query.view) : get(space, neighbour.id);
     if (node.status().code() == Code::NotFound) continue;  // erased since
     if (!node) return node.status();
-    hits.push_back({std::move(*node), hit.score});
+    hits.push_back({std::move(*node), neighbour.score});
   }
   return hits;
 }
 
-Result<index::SlotBitmap> DatabaseImpl::matching_slots(SpaceId space, const IndexState& state, const Filter& filter,
-                                                       Lsn as_of, const std::optional<ReadView>& view) const {
+Result<std::vector<Neighbour>> DatabaseImpl::nearest(SpaceId space, const Query& query) {
+  MNEME_ASSIGN(Searched searched, start_search(space, query));
+  MNEME_TRY(take_vector_of_like(searched, query));
+  if (!searched.state) {
+    MNEME_ASSIGN(const std::vector<SearchHits> found, search_view(searched, searched.vector, query));
+    return without_nodes(found.front());
+  }
+  MNEME_ASSIGN(std::vector<Neighbours> found, neighbours(searched, searched.vector, query));
+  return std::move(found.front());
+}
+
+Result<std::vector<std::vector<Neighbour>>> DatabaseImpl::nearest_batch(SpaceId space, std::span<const float> queries,
+                                                                        const Query& shape) {
+  if (!shape.vector.empty() || shape.like) return invalid("a batch brings its vectors beside the query, not in it");
+  MNEME_ASSIGN(const Searched searched, start_search(space, shape));
+  const std::size_t dimension = searched.generation->dimension;
+  if (queries.size() % dimension != 0)
+    return invalid("a batch of " + std::to_string(queries.size()) + " values, no multiple of the " +
+                   std::to_string(dimension) + " dimensions of generation " + std::to_string(shape.generation.value));
+  if (queries.empty()) return std::vector<Neighbours>();
+  for (std::size_t at = 0; at < queries.size(); at += dimension) {
+    const Status checked = validate_vector(queries.subspan(at, dimension));
+    if (!checked.ok()) return checked.with_context("search: query " + std::to_string(at / dimension));
+  }
+  if (searched.state) return neighbours(searched, queries, shape);
+  MNEME_ASSIGN(const std::vector<SearchHits> found, search_view(searched, queries, shape));
+  std::vector<Neighbours> all;
+  all.reserve(found.size());
+  for (const SearchHits& hits : found) all.push_back(without_nodes(hits));
+  return all;
+}
+
+// By the index, one list per query.
+Result<std::vector<std::vector<Neighbour>>> DatabaseImpl::neighbours(const Searched& searched,
+                                                                     std::span<const float> queries,
+                                                                     const Query& query) const {
+  const IndexState& state = *searched.state;
+  index::SearchRequest request;
+  request.queries = queries;
+  request.k = candidates_of(query);
+  request.recall_target = query.recall_target;
+  request.as_of = searched.as_of;
+  FilterCache::BitmapPtr matching;
+  if (!query.filter.empty()) {
+    MNEME_ASSIGN(matching, matching_slots(searched, query));
+    request.filter = matching.get();
+  }
+  MNEME_ASSIGN(auto found, state.vectors->search(request));
+  std::vector<Neighbours> all(found.size());
+  for (std::size_t q = 0; q < found.size(); ++q) {
+    if (query.like || query.diversity > 0)
+      choose(
+          found[q], query, *searched.generation, [&](const index::Hit& hit) { return state.ids[hit.slot]; },
+          [](const index::Hit& hit) { return hit.row; },
+          [&](const index::Hit& hit) { return state.vectors->vector(hit.slot).data(); });
+    all[q].reserve(found[q].size());
+    for (const index::Hit& hit : found[q]) all[q].push_back({state.ids[hit.slot], hit.row, hit.score});
+  }
+  return all;
+}
+
+// The slots that the filter keeps, at least of those that are visible as of the search's LSN; the index asks about
+// visibility itself. The state has published all of them: slots() is read after the LSN.
+Result<FilterCache::BitmapPtr> DatabaseImpl::matching_slots(const Searched& searched, const Query& query) const {
+  const IndexState& state = *searched.state;
+  const Filter& filter = query.filter;
   const std::size_t slots = state.vectors->slots();
-  index::SlotBitmap matching(slots);
-  const bool reads_content = filter.reads_content();
+  if (!filter.reads_content()) {
+    const auto extend = [&](index::SlotBitmap& bitmap, std::size_t first) {
+      for_each_slot(first, slots, [&](index::Slot slot) {
+        if (filter.matches_body(state.attributes[slot].bytes())) bitmap.set(slot);
+      });
+    };
+    return state.filters.get(filter, slots, std::ref(extend));
+  }
+
+  const SpaceId space = searched.space->info.id;
+  auto matching = std::make_shared<index::SlotBitmap>(slots);
+  std::atomic<bool> stop{false};
   Mutex failed_mutex;
   Status failed;
-  // Ranges are whole words of the bitmap: no two threads write the same one.
-  const std::size_t words = matching.words().size();
-  tbb::parallel_for(tbb::blocked_range<std::size_t>(0, words, 64), [&](const auto& range) {
-    const std::size_t end = std::min(range.end() * 64, slots);
-    for (std::size_t at = range.begin() * 64; at < end; ++at) {
-      const auto slot = static_cast<index::Slot>(at);
-      if (!state.vectors->visible(slot, as_of)) continue;
-      const Attributes& attributes = state.attributes[slot];
-      if (!reads_content) {
-        if (filter.matches_body(attributes.bytes())) matching.set(slot);
-        continue;
-      }
-      const Result<NodeView> node = view ? get(space, id_of(attributes), *view) : get(space, id_of(attributes));
-      if (node.ok()) {
-        if (filter.matches(**node)) matching.set(slot);
-      } else if (node.status().code() != Code::NotFound) {
-        MutexLock lock(failed_mutex);
-        failed = node.status();
-        return;
-      }
+  for_each_slot(0, slots, [&](index::Slot slot) {
+    if (stop.load(std::memory_order_relaxed) || !state.vectors->visible(slot, searched.as_of)) return;
+    const NodeId& id = state.ids[slot];
+    const Result<NodeView> node = query.view ? get(space, id, *query.view) : get(space, id);
+    if (node.ok()) {
+      if (filter.matches(**node)) matching->set(slot);
+    } else if (node.status().code() != Code::NotFound) {
+      stop = true;
+      MutexLock lock(failed_mutex);
+      failed = node.status();
     }
   });
   if (!failed.ok()) return failed.with_context("search: filter");
-  return matching;
-}
-
-// A view from before the index was loaded: the store is scanned as the view shows it. Exact, and as slow as that is.
-Result<std::vector<SearchHit>> DatabaseImpl::search_view(const SpaceEntry& space, const Query& query,
-                                                         const GenerationInfo& info) {
-  constexpr std::size_t kPiece = 4096;
-  std::vector<SearchHit> best;
-  IndexState piece;
-  std::vector<NodeView> nodes;
-  const auto start_piece = [&] {
-    piece.vectors = index::make_exact_index(info.dimension, info.metric);
-    nodes.clear();
-  };
-  const auto finish_piece = [&]() -> Status {
-    index::SearchRequest request;
-    request.queries = query.vector;
-    request.k = query.k;
-    MNEME_ASSIGN(const auto rows, piece.vectors->search(request));
-    for (const index::Hit& hit : rows.front()) best.push_back({nodes[hit.slot], hit.score});
-    std::stable_sort(best.begin(), best.end(),
-                     [](const SearchHit& a, const SearchHit& b) { return a.score > b.score; });
-    if (best.size() > query.k) best.erase(best.begin() + static_cast<std::ptrdiff_t>(query.k), best.end());
-    start_piece();
-    return {};
-  };
-  start_piece();
-  Status failed;
-  MNEME_TRY(for_each_node(space.info.id, RowId{0}, query.view->pin_->snapshot, query.filter, [&](const NodeView& node) {
-    const std::span<const float> vector = node->vector(info.id);
-    if (vector.empty()) return true;
-    failed = piece.vectors->add(node.row(), vector, Lsn{1}).status();
-    nodes.push_back(node);
-    if (failed.ok() && nodes.size() == kPiece) failed = finish_piece();
-    return failed.ok();
-  }));
-  MNEME_TRY(failed);
-  if (!nodes.empty()) MNEME_TRY(finish_piece());
-  return best;
+  return FilterCache::BitmapPtr(std::move(matching));
 }
 
 }  // namespace mneme

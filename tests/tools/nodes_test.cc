@@ -131,6 +131,53 @@ TEST_F(Nodes, SearchTakesAFilter) {
   EXPECT_EQ(ids(hits), (Ids{"tea"}));
 }
 
+TEST_F(Nodes, SearchIsLikeANodeAndLeavesItOut) {
+  put("x", "along x", "[1, 0, 0]");
+  put("xy", "between", "[1, 1, 0]");
+  put("z", "along z", "[0, 0, 1]");
+  EXPECT_EQ(ids(objects("search", "mind", "--space", "notes", "--like", "x")), (Ids{"xy", "z"}));
+  EXPECT_EQ(mneme("search", "mind", "--space", "notes", "--like", "nobody").exit_code, 3);
+  const Ran both = mneme("search", "mind", "--space", "notes", "--like", "x", "--vector", "[1, 0, 0]");
+  EXPECT_EQ(both.exit_code, 2);
+  EXPECT_NE(both.err.find("--like"), std::string::npos) << both.err;
+}
+
+TEST_F(Nodes, SearchPrefersWhatIsUnlikeTheOnesBeforeIt) {
+  put("x", "along x", "[1, 0.1, 0]");
+  put("copy", "along x", "[1, 0.1, 0]");
+  put("xy", "between", "[1, -1, 0]");
+  const auto search = [&](const std::string& diversity) {
+    return ids(
+        objects("search", "mind", "--space", "notes", "--vector", "[1, 0, 0]", "-k", "2", "--diversity", diversity));
+  };
+  EXPECT_EQ(search("0"), (Ids{"x", "copy"}));
+  EXPECT_EQ(search("0.5"), (Ids{"x", "xy"}));
+}
+
+TEST_F(Nodes, SearchWithIdsOnlyPrintsTheIdsOfNodesAndScores) {
+  put("x", "along x", "[1, 0, 0]");
+  put("xy", "between", "[1, 1, 0]");
+  const auto hits = objects("search", "mind", "--space", "notes", "--vector", "[1, 0, 0]", "--ids-only");
+  ASSERT_EQ(hits.size(), 2u);
+  const Value x = object("get", "mind", "--space", "notes", "x");
+  EXPECT_EQ(hits[0], Value(Value::Object{{"id", member(x, "node")}, {"score", Value(1.0)}}));
+  EXPECT_EQ(member(object("get", "mind", "--space", "notes", member(hits[1], "id")), "id"), "xy");
+  const std::string table = done("search", "mind", "--space", "notes", "--vector", "[1, 0, 0]", "--ids-only");
+  EXPECT_EQ(lines_of(table).size(), 3u) << table;
+  EXPECT_NE(table.find(member(x, "node")), std::string::npos) << table;
+}
+
+TEST_F(Nodes, SearchTakesARecallTargetAndRefusesWhatIsOutOfRange) {
+  put("x", "along x", "[1, 0, 0]");
+  const auto search = [&](const std::string& option, const std::string& value) {
+    return mneme("search", "mind", "--space", "notes", "--vector", "[1, 0, 0]", option, value).exit_code;
+  };
+  EXPECT_EQ(search("--recall", "0.9"), 0);
+  for (const std::string wrong : {"0", "1.01", "-1", "nan", "x"}) EXPECT_EQ(search("--recall", wrong), 2) << wrong;
+  EXPECT_EQ(search("--diversity", "1"), 0);
+  for (const std::string wrong : {"-0.1", "1.01", "inf"}) EXPECT_EQ(search("--diversity", wrong), 2) << wrong;
+}
+
 TEST_F(Nodes, SearchByTextUsesTheBuiltInEmbedder) {
   done("space", "create", "mind", "texts", "--dim", "256");
   for (const std::string text : {"green tea is steeped at eighty degrees", "the cat sleeps on the sofa"})

@@ -17,9 +17,11 @@ namespace {
 struct SearchOptions {
   std::filesystem::path directory;
   std::string space;
-  std::optional<std::string> vector, text, embedder, filter;
+  std::optional<std::string> vector, text, embedder, like, filter;
+  std::optional<double> recall, diversity;
   std::size_t k = 10;
   std::uint16_t generation = 0;
+  bool ids_only = false;
 };
 
 struct ScanOptions {
@@ -48,10 +50,36 @@ Result<std::uint32_t> dimension_of(const Space& space, GenerationId generation) 
                                     std::to_string(generation.value) + " of vectors");
 }
 
-Result<std::vector<float>> query_vector(const SearchOptions& options, const Space& space) {
-  if (options.vector) return parse_vector(*options.vector);
-  MNEME_ASSIGN(const std::uint32_t dimension, dimension_of(space, GenerationId{options.generation}));
-  return hash_embedding(*options.text, dimension);
+// What can be said without opening anything.
+Status check(const SearchOptions& options) {
+  if (options.vector.has_value() + options.text.has_value() + options.like.has_value() != 1)
+    return invalid("give one of --vector, --like and --text with --embedder hash");
+  if (options.text && !options.embedder)
+    return invalid("--text needs a model to make a vector of it: --embedder hash is built in");
+  if (options.recall && !(*options.recall > 0 && *options.recall <= 1))
+    return invalid("--recall: above 0 to 1 is allowed, 1 is exact");
+  if (options.diversity && !(*options.diversity >= 0 && *options.diversity <= 1))
+    return invalid("--diversity: 0 to 1 is allowed, 0 is none");
+  return {};
+}
+
+Result<Query> parse_query(const SearchOptions& options, const Space& space) {
+  Query query;
+  query.generation = GenerationId{options.generation};
+  query.k = options.k;
+  query.recall_target = static_cast<float>(options.recall.value_or(1));
+  query.diversity = static_cast<float>(options.diversity.value_or(0));
+  MNEME_ASSIGN(query.filter, parse_filter(options.filter));
+  if (options.like) {
+    MNEME_ASSIGN(const NodeView node, space.get_by_name(*options.like));
+    query.like = node.id();
+  } else if (options.vector) {
+    MNEME_ASSIGN(query.vector, parse_vector(*options.vector));
+  } else {
+    MNEME_ASSIGN(const std::uint32_t dimension, dimension_of(space, query.generation));
+    query.vector = hash_embedding(*options.text, dimension);
+  }
+  return query;
 }
 
 std::string score_text(float score) {
@@ -69,35 +97,56 @@ std::string content_text(const NodeView& view) {
   return std::string(content.substr(0, end));
 }
 
-Status search(Context& context, const SearchOptions& options) {
-  if (options.vector.has_value() == options.text.has_value())
-    return invalid("give either --vector or --text with --embedder hash");
-  if (options.text && !options.embedder)
-    return invalid("--text needs a model to make a vector of it: --embedder hash is built in");
-  return with_space(context, options.directory, options.space, [&](Database&, const Space& space) -> Status {
-    Query query;
-    MNEME_ASSIGN(query.vector, query_vector(options, space));
-    MNEME_ASSIGN(query.filter, parse_filter(options.filter));
-    query.generation = GenerationId{options.generation};
-    query.k = options.k;
-    MNEME_ASSIGN(const std::vector<SearchHit> hits, space.search(query));
-
-    Table table(context.out,
-                {{"#", Table::Align::Right}, {"SCORE", Table::Align::Right}, {"ID"}, {"TIER"}, {"CONTENT"}});
-    std::size_t rank = 0;
-    for (const SearchHit& hit : hits) {
-      if (context.out.json()) {
-        NodeFormat format;
-        format.score = hit.score;
-        MNEME_ASSIGN(const Value object, node_object(hit.node, format));
-        context.out.object(object);
-      } else {
-        table.row({std::to_string(++rank), score_text(hit.score), shown_id(*hit.node),
-                   std::string(name_of(hit.node.tier())), content_text(hit.node)});
-      }
+Status print_neighbours(Context& context, const std::vector<Neighbour>& neighbours) {
+  Table table(context.out, {{"#", Table::Align::Right}, {"SCORE", Table::Align::Right}, {"ID"}});
+  std::size_t rank = 0;
+  for (const Neighbour& one : neighbours) {
+    if (context.out.json()) {
+      Value object;
+      object.set("id", one.id.to_string());
+      object.set("score", shortest(one.score));
+      context.out.object(object);
+    } else {
+      table.row({std::to_string(++rank), score_text(one.score), one.id.to_string()});
     }
-    table.finish();
-    if (hits.empty()) context.remark("nothing found");
+  }
+  table.finish();
+  return {};
+}
+
+Status print_hits(Context& context, const std::vector<SearchHit>& hits) {
+  Table table(context.out, {{"#", Table::Align::Right}, {"SCORE", Table::Align::Right}, {"ID"}, {"TIER"}, {"CONTENT"}});
+  std::size_t rank = 0;
+  for (const SearchHit& hit : hits) {
+    if (context.out.json()) {
+      NodeFormat format;
+      format.score = hit.score;
+      MNEME_ASSIGN(const Value object, node_object(hit.node, format));
+      context.out.object(object);
+    } else {
+      table.row({std::to_string(++rank), score_text(hit.score), shown_id(*hit.node),
+                 std::string(name_of(hit.node.tier())), content_text(hit.node)});
+    }
+  }
+  table.finish();
+  return {};
+}
+
+Status search(Context& context, const SearchOptions& options) {
+  MNEME_TRY(check(options));
+  return with_space(context, options.directory, options.space, [&](Database&, const Space& space) -> Status {
+    MNEME_ASSIGN(const Query query, parse_query(options, space));
+    std::size_t found = 0;
+    if (options.ids_only) {
+      MNEME_ASSIGN(const std::vector<Neighbour> neighbours, space.nearest(query));
+      found = neighbours.size();
+      MNEME_TRY(print_neighbours(context, neighbours));
+    } else {
+      MNEME_ASSIGN(const std::vector<SearchHit> hits, space.search(query));
+      found = hits.size();
+      MNEME_TRY(print_hits(context, hits));
+    }
+    if (found == 0) context.remark("nothing found");
     return {};
   });
 }
@@ -146,10 +195,15 @@ void add_search_commands(Command& root) {
       .text("--text T", "the query as text, with --embedder", searched->text)
       .choice("--embedder E", "what makes a vector of the text; hash: character n-grams, no model needed", {"hash"},
               searched->embedder)
+      .text("--like ID", "the query is this node's own vector; the node is left out", searched->like)
       .whole("-k,--neighbours N", "how many (default: 10)", 1, limits::kNeighboursMax, searched->k)
       .text("--filter JSON", "only nodes that match, for example '{\"metadata.pos\": \"n\"}'", searched->filter)
       .whole("--generation G", "which embedding model's vectors (default: 0, the first)", 0, 65'535,
              searched->generation)
+      .real("--recall R", "share of the true nearest to find, above 0 to 1 (default: 1, exact)", searched->recall)
+      .real("--diversity D", "0 to 1: how much nodes unlike the ones before them are preferred (default: 0)",
+            searched->diversity)
+      .flag("--ids-only", "prints ids and scores and reads no node", searched->ids_only)
       .notes(
           "Scores: cosine in [-1, 1], ip the inner product, l2 minus the squared distance; higher is better.\n"
           "example: mneme search mind --space notes --text 'how hot is the water' --embedder hash -k 3");

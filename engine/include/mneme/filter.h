@@ -76,11 +76,15 @@ class Filter {
   bool matches_body(ByteView body) const;
   /// Whether it needs the node's content to decide.
   bool reads_content() const;
+  /// Bytes that are equal exactly when two filters are the same expression: operators, fields, typed values and their
+  /// order. To look things up by; not a format for disk, and not the same for all filters that match alike.
+  std::string key() const;
 
   struct Term;
 
  private:
   Status check(std::size_t& count, std::size_t depth) const;
+  void append_key(Bytes& key) const;
   explicit Filter(std::shared_ptr<const Term> root) : root_(std::move(root)) {}
   std::shared_ptr<const Term> root_;
 };

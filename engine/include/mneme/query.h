@@ -13,12 +13,23 @@ namespace mneme {
 struct Query {
   /// The query vector; its length is the dimension of `generation`.
   std::vector<float> vector;
+  /// Instead of `vector`: this node's own vector of `generation`, as it is at the time of the search. The node itself is
+  /// left out of what is found.
+  std::optional<NodeId> like;
   GenerationId generation{0};
-  /// 1 … limits::kNeighboursMax.
+  /// 1 … limits::kNeighboursMax, one less with `like`.
   std::size_t k = 10;
   /// 1 = exact. A lower target permits an approximate search that keeps the promise.
   float recall_target = 1.0F;
   Filter filter;
+  /// 0 … 1. 0 = the k nearest. Above, k are chosen one by one from the max(4k, k + 64) nearest (at most
+  /// limits::kNeighboursMax): the nearest first, then always the one with the largest
+  ///     (1 − diversity) · score − diversity · (its greatest similarity to one that is chosen),
+  /// ties by row. Similarity is measured as scores are: cosine, inner product or −squared distance between the two
+  /// nodes. Hits are in the order of the choice and keep their scores.
+  /// Cost:   besides a search for so many, k × candidates × dimension multiply-adds.
+  /// Source: Carbonell and Goldstein, The Use of MMR, Diversity-Based Reranking, SIGIR 1998, with λ = 1 − diversity.
+  float diversity = 0.0F;
   /// Read as of this view; empty = now, every acknowledged write included.
   std::optional<ReadView> view;
 };
@@ -27,6 +38,15 @@ struct Query {
 struct SearchHit {
   NodeView node;
   float score;
+};
+
+/// A hit without its node. score: as in SearchHit.
+struct Neighbour {
+  NodeId id;
+  RowId row;
+  float score;
+
+  friend bool operator==(const Neighbour&, const Neighbour&) = default;
 };
 
 /// A walk over a space's nodes by row, which is the order in which they were first written.

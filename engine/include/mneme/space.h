@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,9 +44,26 @@ class Space {
   /// The id that put() gives a node with this external id. Pure.
   NodeId id_for_external(std::string_view external_id, std::string_view external_system = {}) const;
 
-  /// The k nearest that match, best first, over all tiers; every write acknowledged before the call is seen.
-  /// @error InvalidArgument  k, dimension, a value that is not finite, the filter; NotFound  no such generation
+  /// The k nearest that match, best first, over all tiers; every write acknowledged before the call is seen. A node that
+  /// is erased while its hit is read is left out.
+  /// @error InvalidArgument     k, dimension, a value that is not finite, the filter, both `vector` and `like`
+  /// @error NotFound            no such generation, no node `like`
+  /// @error FailedPrecondition  the node `like` has no vector of the generation
   Result<std::vector<SearchHit>> search(const Query& query) const;
+
+  /// The same as ids and scores. Reads nothing from the store (but the node `like`), so it costs the search and no more:
+  /// for throughput, and where the nodes are at hand already. It answers as of one LSN, the last write acknowledged
+  /// before the call or the view's: a node that is erased meanwhile may be among the answers.
+  /// @error as search()
+  Result<std::vector<Neighbour>> nearest(const Query& query) const;
+
+  /// nearest() for many queries in one pass, which is quicker than one after another: all see the same LSN and share
+  /// what `shape` says.
+  /// @param queries  n × dimension floats, row-major
+  /// @param shape    its `vector` and `like` are empty
+  /// @return one list per query, in their order
+  /// @error InvalidArgument  queries.size() is no multiple of the dimension; otherwise as search()
+  Result<std::vector<std::vector<Neighbour>>> nearest_batch(std::span<const float> queries, const Query& shape) const;
 
   /// Visits matching nodes in row order until `visit` returns false or the limit is reached.
   Status scan(const ScanQuery& query, const std::function<bool(const NodeView&)>& visit) const;
