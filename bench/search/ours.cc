@@ -45,14 +45,12 @@ Query shape_of(std::size_t k, float target, const Filter& filter) {
   return query;
 }
 
-// Work that the engine starts for a call shares the threads that the call is given.
-template <class Work>
-void with_threads(unsigned threads, const Work& work) {
+}  // namespace
+
+void with_threads(unsigned threads, const std::function<void()>& work) {
   tbb::task_arena arena(static_cast<int>(threads));
   arena.execute(work);
 }
-
-}  // namespace
 
 Filter pos_filter(const std::string& pos) { return Filter::eq("metadata.pos", Value(pos)); }
 Filter group_filter(const std::string& group) { return Filter::eq("metadata.lexname", Value(group)); }
@@ -186,16 +184,20 @@ Timing Ours::time(const Ask& ask, const Run& run) const {
   return timing;
 }
 
-Timing Ours::time_filtered(float target, const std::vector<Filter>& filters, const Run& run) const {
+std::function<void(std::size_t)> Ours::single_search(float target, std::size_t k,
+                                                     const std::vector<Filter>& filters) const {
   std::vector<Query> shapes;  // a caller has its query ready
   for (std::size_t i = 0; i < dataset_.truth_queries; ++i) {
-    shapes.push_back(shape_of(run.k, target, filters[i % filters.size()]));
+    shapes.push_back(shape_of(k, target, filters[i % filters.size()]));
     shapes.back().vector.assign(dataset_.query(i).begin(), dataset_.query(i).end());
   }
+  return [this, shapes = std::move(shapes)](std::size_t i) { (void)ids_of(*space_, shapes[i % shapes.size()]); };
+}
+
+Timing Ours::time_filtered(float target, const std::vector<Filter>& filters, const Run& run) const {
+  const auto search = single_search(target, run.k, filters);
   Timing timing;
-  with_threads(run.threads, [&] {
-    timing = time_single(shapes.size(), run.seconds, [&](std::size_t i) { (void)ids_of(*space_, shapes[i]); });
-  });
+  with_threads(run.threads, [&] { timing = time_single(dataset_.truth_queries, run.seconds, search); });
   return timing;
 }
 

@@ -1,6 +1,7 @@
 // Mneme under measurement: a database with one space that holds the data set, used through the public API only.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -43,6 +44,10 @@ class Ours {
   /// As time(), one query at a time, each with a filter of its own.
   Timing time_filtered(float target, const std::vector<Filter>& filters, const Run& run) const;
 
+  /// Searches for query i, with filters[i % size], where there is nothing left to prepare. Lives as long as this.
+  std::function<void(std::size_t query)> single_search(float target, std::size_t k,
+                                                       const std::vector<Filter>& filters) const;
+
   const Dataset& dataset() const { return dataset_; }
   Database& database() const { return *db_; }
   const Space& space() const { return *space_; }
@@ -58,6 +63,9 @@ class Ours {
   std::optional<Space> space_;
   std::unordered_map<NodeId, std::int32_t> row_of_;
 };
+
+/// Runs `work`; what the engine starts for a call within shares so many threads.
+void with_threads(unsigned threads, const std::function<void()>& work);
 
 /// Filters by the labels that Ours::node_of gives a row.
 Filter pos_filter(const std::string& pos);

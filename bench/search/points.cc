@@ -81,7 +81,7 @@ void write_files(const Findings& findings, const std::string& out) {
   for (const std::string& line : findings.lines) lines.emplace_back(line);
   notes.set("notes", Value(std::move(lines)));
   write_json(stem + "-notes.json", notes);
-  write_json(stem + "-writes.json", findings.writes);
+  write_json(stem + "-writes.json", Value(findings.writes));
 }
 
 }  // namespace mneme::bench

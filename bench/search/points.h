@@ -35,7 +35,7 @@ struct Findings {
   std::vector<Point> sweep;  // every setting of every peer that was tried
   std::vector<Pair> pairs;
   std::vector<std::string> lines;  // builds, filters, writes, memory: printed at the end
-  Value writes;                    // a series for the plot
+  Value::Array writes;             // latencies while writing, as series for the plot
   Value machine;
 };
 

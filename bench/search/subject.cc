@@ -15,12 +15,6 @@
 namespace mneme::bench {
 namespace {
 
-double percentile(std::vector<double>& values, double share) {
-  const auto at = static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1));
-  std::nth_element(values.begin(), values.begin() + at, values.end());
-  return values[static_cast<std::size_t>(at)];
-}
-
 // Calls in turn until the time is over; a call answers `per_call` queries.
 Timing timed(std::size_t per_call, std::size_t calls_min, double seconds,
              const std::function<void(std::size_t)>& call) {
@@ -42,6 +36,12 @@ Timing timed(std::size_t per_call, std::size_t calls_min, double seconds,
 }
 
 }  // namespace
+
+double percentile(std::vector<double>& values, double share) {
+  const auto at = static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1));
+  std::nth_element(values.begin(), values.begin() + at, values.end());
+  return values[static_cast<std::size_t>(at)];
+}
 
 std::string to_text(const Setting& setting) {
   std::string text;

@@ -74,6 +74,9 @@ Timing time_single(std::size_t queries, double seconds, const std::function<void
 /// Calls `search()`, which answers `queries` queries, until the time is over.
 Timing time_batch(std::size_t queries, double seconds, const std::function<void()>& search);
 
+/// The value below which `share` of the values lie; reorders them.
+double percentile(std::vector<double>& values, double share);
+
 /// Bytes that this process holds for itself: anonymous memory, mapped files left out.
 double resident_bytes();
 double processor_seconds();  // of the whole process

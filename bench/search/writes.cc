@@ -57,54 +57,92 @@ class Writer {
   std::thread thread_;
 };
 
+struct Search {
+  double at, latency_us;
+};
+
+struct Phase {
+  const char* name;
+  std::vector<Search> searches;
+
+  double percentile_us(double share, double from = 0, double to = 1e300) const {
+    std::vector<double> latencies;
+    for (const Search& search : searches)
+      if (search.at >= from && search.at < to) latencies.push_back(search.latency_us);
+    return latencies.empty() ? 0 : percentile(latencies, share);
+  }
+  double qps() const {
+    return static_cast<double>(searches.size()) / (searches.back().at - searches.front().at + 1e-9);
+  }
+};
+
+// One search after the other, for so long; `number` goes on from phase to phase.
+Phase searches_for(const char* name, double seconds, double begin, std::size_t& number,
+                   const std::function<void(std::size_t)>& search) {
+  Phase phase{name, {}};
+  for (double now = seconds_now(), end = now + seconds; now < end;) {
+    const double start = now;
+    search(number++);
+    now = seconds_now();
+    phase.searches.push_back({start - begin, (now - start) * 1e6});
+  }
+  return phase;
+}
+
+Value series_of(const std::vector<Phase>& phases) {
+  Value::Array series;
+  for (const Phase& phase : phases)
+    for (double at = phase.searches.front().at; at <= phase.searches.back().at; at += kSliceSeconds) {
+      const double p99 = phase.percentile_us(0.99, at, at + kSliceSeconds);
+      if (p99 == 0) continue;  // none began: the one before took longer than a slice
+      series.push_back(Value::Object{{"at_s", at},
+                                     {"phase", phase.name},
+                                     {"p50_us", phase.percentile_us(0.50, at, at + kSliceSeconds)},
+                                     {"p99_us", p99}});
+    }
+  return series;
+}
+
+Value measure(const Plan& plan, const Ours& ours, std::size_t k, Findings& findings) {
+  const double seconds = std::max(1.0, 10 * plan.seconds);
+  const auto search = ours.single_search(0.95F, k, {Filter()});
+  std::vector<Phase> phases;
+  double rate = 0;
+  with_threads(1, [&] {
+    std::size_t number = 0;
+    searches_for("warm", seconds / 10, 0, number, search);
+    const double begin = seconds_now();
+    phases.push_back(searches_for("idle", seconds, begin, number, search));
+    Writer writer(ours);
+    phases.push_back(searches_for("writing", 2 * seconds, begin, number, search));
+    rate = writer.stop();
+    phases.push_back(searches_for("idle again", seconds / 2, begin, number, search));
+  });
+  const Phase &idle = phases[0], &busy = phases[1];
+  const double idle_p99 = idle.percentile_us(0.99), busy_p99 = busy.percentile_us(0.99);
+  findings.lines.push_back(
+      line("writes %-18s k %zu: %.0f puts/s; search p99 %.0f us idle, %.0f us writing: %.2f times; "
+           "%.0f/s idle, %.0f/s writing",
+           ours.dataset().name.c_str(), k, rate, idle_p99, busy_p99, busy_p99 / idle_p99, idle.qps(), busy.qps()));
+  say("  " + findings.lines.back());
+  return Value::Object{{"dataset", ours.dataset().name},
+                       {"k", static_cast<std::int64_t>(k)},
+                       {"target", 0.95},
+                       {"puts_per_second", rate},
+                       {"idle_p50_us", idle.percentile_us(0.50)},
+                       {"idle_p99_us", idle_p99},
+                       {"idle_qps", idle.qps()},
+                       {"writing_p50_us", busy.percentile_us(0.50)},
+                       {"writing_p99_us", busy_p99},
+                       {"writing_qps", busy.qps()},
+                       {"series", series_of(phases)}};
+}
+
 }  // namespace
 
 void measure_writes(const Plan& plan, const Ours& ours, Findings& findings) {
-  const double seconds = std::max(1.0, 10 * plan.seconds);
-  Value::Array all;
-  for (const std::size_t k : plan.ks) {
-    if (k > 100) continue;
-    const Run slice{.batch = false, .k = k, .threads = 1, .seconds = kSliceSeconds};
-    const Ask ask{.target = 0.95F, .filter = {}};
-    const Run whole{.batch = false, .k = k, .threads = 1, .seconds = seconds};
-    const Timing idle = ours.time(ask, whole);
-    Value::Array series;
-    const double begin = seconds_now();
-    const auto record = [&](const char* phase, double until) {
-      while (seconds_now() - begin < until) {
-        const double at = seconds_now() - begin;
-        const Timing timing = ours.time(ask, slice);
-        series.push_back(Value::Object{
-            {"at_s", at}, {"phase", phase}, {"p50_us", timing.p50_us}, {"p99_us", timing.p99_us}, {"qps", timing.qps}});
-      }
-    };
-    record("idle", seconds / 2);
-    Writer writer(ours);
-    const Timing busy = ours.time(ask, whole);
-    const double measured = seconds_now() - begin;
-    record("writing", measured + seconds);
-    const double rate = writer.stop();
-    record("idle again", seconds_now() - begin + seconds / 2);
-    findings.lines.push_back(line(
-        "writes %-18s k %zu: %.0f puts/s; search p99 %.0f us idle, %.0f us writing: %.2f times; "
-        "%.0f/s idle, %.0f/s writing",
-        ours.dataset().name.c_str(), k, rate, idle.p99_us, busy.p99_us, busy.p99_us / idle.p99_us, idle.qps, busy.qps));
-    say("  " + findings.lines.back());
-    all.push_back(Value::Object{{"dataset", ours.dataset().name},
-                                {"k", static_cast<std::int64_t>(k)},
-                                {"puts_per_second", rate},
-                                {"idle_p50_us", idle.p50_us},
-                                {"idle_p99_us", idle.p99_us},
-                                {"idle_qps", idle.qps},
-                                {"writing_p50_us", busy.p50_us},
-                                {"writing_p99_us", busy.p99_us},
-                                {"writing_qps", busy.qps},
-                                {"series", Value(std::move(series))}});
-  }
-  Value::Array earlier;
-  if (const Value::Array* kept = findings.writes.get_if<Value::Array>()) earlier = *kept;
-  for (Value& one : all) earlier.push_back(std::move(one));
-  findings.writes = Value(std::move(earlier));
+  for (const std::size_t k : plan.ks)
+    if (k <= 100) findings.writes.push_back(measure(plan, ours, k, findings));
 }
 
 }  // namespace mneme::bench
