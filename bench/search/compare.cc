@@ -52,11 +52,12 @@ class Comparison {
   Comparison(const Plan& plan, const Ours& ours, const Ours::Loaded& loaded, Findings& findings)
       : plan_(plan), ours_(ours), findings_(findings), places_(places_of(plan)) {
     built_ = {loaded.built.seconds, loaded.index_bytes};
-    for (const Place& place : places_)
-      if (const std::pair key{place.k, place.target}; !recalls_.contains(key)) {
-        say("  mneme: recall at k = " + std::to_string(place.k) + ", target " + std::to_string(place.target));
-        recalls_[key] = ours.recall(place.k, {.target = static_cast<float>(place.target), .filter = {}});
-      }
+    for (const Place& place : places_) {
+      const Ask ask{.target = static_cast<float>(place.target), .filter = {}};
+      recalls_[place] = ours.recall(place.k, ask, place.batch);
+      say(line("  mneme: %s, k %zu, target %.2f: recall %.4f", place.batch ? "batch" : "single", place.k, place.target,
+               recalls_[place]));
+    }
   }
 
   void against(Peer& peer) {
@@ -167,7 +168,7 @@ class Comparison {
     Point point{.system = "mneme", .dataset = ours_.dataset().name, .mode = place.batch ? "batch" : "single"};
     point.k = place.k;
     point.target = place.target;
-    point.recall = recalls_.at({place.k, place.target});
+    point.recall = recalls_.at(place);
     point.timing = rounds_.at(place).middle();
     point.built = built_;
     point.threads = place.batch ? plan_.threads : 1;
@@ -192,7 +193,7 @@ class Comparison {
   Findings& findings_;
   std::vector<Place> places_;
   Built built_;
-  std::map<std::pair<std::size_t, double>, double> recalls_;
+  std::map<Place, double> recalls_;
   std::map<Place, Rounds> rounds_;
   std::vector<Pair> pairs_;
   std::vector<std::pair<double, std::string>> builds_;

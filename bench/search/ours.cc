@@ -15,26 +15,36 @@ namespace {
 
 constexpr std::size_t kBatchRows = 256;
 
-// The two calls under measurement. What they return is used only outside the timed loop.
-std::vector<NodeId> ids_of(const Space& space, const Query& query) {
-  const auto hits = space.search(query);
+// The two calls under measurement: what a caller pays for is all in them.
+using Hits = std::vector<SearchHit>;
+
+NodeId id_of(const SearchHit& hit) { return hit.node.id(); }
+
+Hits nearest(const Space& space, const Query& query) {
+  auto hits = space.search(query);
   require(hits.ok(), hits.status().to_string());
-  std::vector<NodeId> ids;
-  ids.reserve(hits->size());
-  for (const SearchHit& hit : *hits) ids.push_back(hit.node.id());
-  return ids;
+  return std::move(*hits);
 }
 
-std::vector<std::vector<NodeId>> ids_of_batch(const Space& space, std::span<const float> queries, const Query& shape,
-                                              std::size_t dimension) {
-  std::vector<std::vector<NodeId>> ids(queries.size() / dimension);
-  tbb::parallel_for(std::size_t{0}, ids.size(), [&](std::size_t i) {
+std::vector<Hits> nearest_batch(const Space& space, std::span<const float> queries, const Query& shape) {
+  const std::size_t dimension = space.info()->generations[0].dimension;
+  std::vector<Hits> hits(queries.size() / dimension);
+  tbb::parallel_for(std::size_t{0}, hits.size(), [&](std::size_t i) {
     Query query = shape;
     const auto values = queries.subspan(i * dimension, dimension);
     query.vector.assign(values.begin(), values.end());
-    ids[i] = ids_of(space, query);
+    hits[i] = nearest(space, query);
   });
-  return ids;
+  return hits;
+}
+
+std::vector<std::int32_t> rows_of_hits(const Hits& hits, const std::unordered_map<NodeId, std::int32_t>& row_of) {
+  std::vector<std::int32_t> rows;
+  for (const auto& hit : hits) {
+    const auto found = row_of.find(id_of(hit));
+    rows.push_back(found == row_of.end() ? -1 : found->second);
+  }
+  return rows;
 }
 
 Query shape_of(std::size_t k, float target, const Filter& filter) {
@@ -152,19 +162,21 @@ double Ours::wait_until_steady() const {
 std::vector<std::int32_t> Ours::rows_of(std::span<const float> query, std::size_t k, const Ask& ask) const {
   Query shape = shape_of(k, ask.target, ask.filter);
   shape.vector.assign(query.begin(), query.end());
-  std::vector<std::int32_t> rows;
-  for (const NodeId& id : ids_of(*space_, shape)) {
-    const auto found = row_of_.find(id);
-    rows.push_back(found == row_of_.end() ? -1 : found->second);
-  }
-  return rows;
+  return rows_of_hits(nearest(*space_, shape), row_of_);
 }
 
-double Ours::recall(std::size_t k, const Ask& ask) const {
+double Ours::recall(std::size_t k, const Ask& ask, bool batch) const {
   const std::size_t queries = dataset_.truth_queries;
   std::vector<double> each(queries);
-  tbb::parallel_for(std::size_t{0}, queries,
-                    [&](std::size_t i) { each[i] = dataset_.recall(i, rows_of(dataset_.query(i), k, ask), k); });
+  if (batch) {
+    const auto values = dataset_.queries.values<float>().first(queries * dataset_.dimension());
+    const std::vector<Hits> hits = nearest_batch(*space_, values, shape_of(k, ask.target, ask.filter));
+    require(hits.size() == queries, "a batch has fewer answers than queries");
+    for (std::size_t i = 0; i < queries; ++i) each[i] = dataset_.recall(i, rows_of_hits(hits[i], row_of_), k);
+  } else {
+    tbb::parallel_for(std::size_t{0}, queries,
+                      [&](std::size_t i) { each[i] = dataset_.recall(i, rows_of(dataset_.query(i), k, ask), k); });
+  }
   double total = 0;
   for (const double one : each) total += one;
   return total / static_cast<double>(queries);
@@ -176,10 +188,7 @@ Timing Ours::time(const Ask& ask, const Run& run) const {
   const Query shape = shape_of(run.k, ask.target, ask.filter);
   with_threads(run.threads, [&] {
     const auto queries = dataset_.queries.values<float>().first(run.batch_queries * dataset_.dimension());
-    timing = time_batch(run.batch_queries, run.seconds, [&] {
-      const auto ids = ids_of_batch(*space_, queries, shape, dataset_.dimension());
-      require(ids.size() == run.batch_queries, "a batch has fewer answers than queries");
-    });
+    timing = time_batch(run.batch_queries, run.seconds, [&] { (void)nearest_batch(*space_, queries, shape); });
   });
   return timing;
 }
@@ -191,7 +200,7 @@ std::function<void(std::size_t)> Ours::single_search(float target, std::size_t k
     shapes.push_back(shape_of(k, target, filters[i % filters.size()]));
     shapes.back().vector.assign(dataset_.query(i).begin(), dataset_.query(i).end());
   }
-  return [this, shapes = std::move(shapes)](std::size_t i) { (void)ids_of(*space_, shapes[i % shapes.size()]); };
+  return [this, shapes = std::move(shapes)](std::size_t i) { (void)nearest(*space_, shapes[i % shapes.size()]); };
 }
 
 Timing Ours::time_filtered(float target, const std::vector<Filter>& filters, const Run& run) const {

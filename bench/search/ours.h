@@ -39,7 +39,8 @@ class Ours {
 
   /// Row numbers of the k nearest, best first.
   std::vector<std::int32_t> rows_of(std::span<const float> query, std::size_t k, const Ask& ask) const;
-  double recall(std::size_t k, const Ask& ask) const;  ///< over all queries that have exact answers
+  /// Over all queries that have exact answers, asked one by one or in one batch.
+  double recall(std::size_t k, const Ask& ask, bool batch) const;
   Timing time(const Ask& ask, const Run& run) const;
   /// As time(), one query at a time, each with a filter of its own.
   Timing time_filtered(float target, const std::vector<Filter>& filters, const Run& run) const;
