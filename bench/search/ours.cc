@@ -16,32 +16,24 @@ namespace {
 constexpr std::size_t kBatchRows = 256;
 
 // The two calls under measurement: what a caller pays for is all in them.
-using Hits = std::vector<SearchHit>;
-
-NodeId id_of(const SearchHit& hit) { return hit.node.id(); }
+using Hits = std::vector<Neighbour>;
 
 Hits nearest(const Space& space, const Query& query) {
-  auto hits = space.search(query);
+  auto hits = space.nearest(query);
   require(hits.ok(), hits.status().to_string());
   return std::move(*hits);
 }
 
 std::vector<Hits> nearest_batch(const Space& space, std::span<const float> queries, const Query& shape) {
-  const std::size_t dimension = space.info()->generations[0].dimension;
-  std::vector<Hits> hits(queries.size() / dimension);
-  tbb::parallel_for(std::size_t{0}, hits.size(), [&](std::size_t i) {
-    Query query = shape;
-    const auto values = queries.subspan(i * dimension, dimension);
-    query.vector.assign(values.begin(), values.end());
-    hits[i] = nearest(space, query);
-  });
-  return hits;
+  auto hits = space.nearest_batch(queries, shape);
+  require(hits.ok(), hits.status().to_string());
+  return std::move(*hits);
 }
 
 std::vector<std::int32_t> rows_of_hits(const Hits& hits, const std::unordered_map<NodeId, std::int32_t>& row_of) {
   std::vector<std::int32_t> rows;
-  for (const auto& hit : hits) {
-    const auto found = row_of.find(id_of(hit));
+  for (const Neighbour& hit : hits) {
+    const auto found = row_of.find(hit.id);
     rows.push_back(found == row_of.end() ? -1 : found->second);
   }
   return rows;
