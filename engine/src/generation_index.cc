@@ -1,7 +1,7 @@
 #include "generation_index.h"
 
 #include "mneme/base/node_codec.h"
-#include "mneme/index/exact_index.h"
+#include "mneme/index/funnel_index.h"
 
 namespace mneme {
 
@@ -98,7 +98,7 @@ Result<IndexStatePtr> GenerationIndex::acquire(const LoadFn& load) {
     backlog_.clear();
   }
   auto fresh = std::make_shared<IndexState>();
-  fresh->vectors = index::make_exact_index(info_.dimension, info_.metric);
+  fresh->vectors = index::make_funnel_index(info_.dimension, info_.metric);
   Status done;
   if (Result<Lsn> base = load(*fresh, at_least); base.ok())
     fresh->base = *base;
@@ -147,7 +147,7 @@ void GenerationIndex::compact_if_worthwhile(Lsn oldest) {
     backlog_.clear();
   }
   auto fresh = std::make_shared<IndexState>();
-  fresh->vectors = index::make_exact_index(info_.dimension, info_.metric);
+  fresh->vectors = index::make_funnel_index(info_.dimension, info_.metric);
   Status done;
   for (index::Slot slot = 0; slot < slots && done.ok(); ++slot) {
     if (!old->vectors->visible(slot, as_of)) continue;

@@ -155,6 +155,12 @@ void CodeSegment::encode_row(const float* rotated, const float* centroid, std::u
   sums.length += std::sqrt(length2);
 }
 
+// Empty lists begin where the next one does: the last that begins there holds the row.
+std::size_t CodeSegment::list_of(std::uint32_t position) const {
+  const auto after = std::upper_bound(list_begin_.begin(), list_begin_.end(), position);
+  return static_cast<std::size_t>(after - list_begin_.begin()) - 1;
+}
+
 std::uint64_t CodeSegment::bytes_used() const {
   return sizeof *this + blocks_.capacity() + eight_bit_.capacity() +
          (scales_.capacity() + offsets_.capacity()) * sizeof(float) +

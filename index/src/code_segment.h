@@ -46,6 +46,8 @@ class CodeSegment {
   const std::byte* list_blocks(std::size_t list) const {
     return blocks_.data() + list_begin_[list] / kBlockRows * block_bytes_;
   }
+  /// Cost: O(log lists).
+  std::size_t list_of(std::uint32_t position) const;
   Slot slot(std::uint32_t position) const { return slots_[position]; }
   const std::uint8_t* eight_bit() const { return eight_bit_.data(); }
   float scale(std::uint32_t position) const { return scales_[position]; }

@@ -67,12 +67,14 @@ void FunnelSearch::explore(const ExactRows& rows, const Codebook& codebook, std:
     for (const CodeSegmentPtr& segment : segments) count += segment->list_rows(list);
     explored.lists.push_back({sigmas(kth_ - query_.bases()[list], probe_sigma_), static_cast<std::uint32_t>(count)});
   }
+  std::vector<std::uint32_t> rank(order_.size());
+  for (std::uint32_t i = 0; i < order_.size(); ++i) rank[order_[i]] = i;
   explored.rows.clear();
   for (std::size_t s = 0; s < segments.size(); ++s)
     for (std::size_t i = 0; i < used_[s]; ++i) {
       const Candidate& row = kept_[s][i];
       explored.rows.push_back({segments[s]->slot(row.position), sigmas(kth_ - row.base, probe_sigma_),
-                               sigmas(kth_ - row.score, keep_sigma_)});
+                               sigmas(kth_ - row.score, keep_sigma_), rank[segments[s]->list_of(row.position)]});
     }
 }
 
@@ -100,7 +102,7 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
   std::size_t raise_at = std::max<std::size_t>(2 * request.k, 64);
   for (const std::uint32_t list : order_) {
     const float base = query_.bases()[list];
-    if (base + reach < kth_) break;
+    if (base + reach < kth_ || work_.lists == request.effort.lists_max) break;
     ++work_.lists;
     for (std::size_t s = 0; s < segments.size(); ++s) {
       const CodeSegment& segment = *segments[s];

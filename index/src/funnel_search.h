@@ -3,7 +3,7 @@
 // Lists are probed from the nearest centroid on. `probe_sigmas` says when to stop: when a list's centroid is so many
 // standard deviations of a random residual below the k-th best seen that few of its rows can reach it. `keep_sigmas`
 // says which estimates to keep: those less than so many standard errors below the k-th best. Both bend with the query:
-// one far from all centroids probes more and keeps more.
+// one far from all centroids probes more and keeps more, up to a number of lists: what so many did not show is thin.
 #pragma once
 
 #include <span>
@@ -19,6 +19,7 @@ namespace mneme::index {
 struct Effort {
   float probe_sigmas = 3;
   float keep_sigmas = 3;
+  std::size_t lists_max = SIZE_MAX;
 };
 
 /// What a search did.
@@ -45,6 +46,7 @@ struct Explored {
   struct Row {
     Slot slot;
     float probe_sigmas, keep_sigmas;  ///< from which on the row is found
+    std::uint32_t list_rank;          ///< of its list, in the order of probing
   };
   std::vector<List> lists;  ///< nearest first
   std::vector<Row> rows;    ///< kept at the request's effort
