@@ -12,13 +12,14 @@
 
 namespace mneme::index {
 
-/// The first kMax, and from then on one of kEvery in the place of the oldest. Threads: any.
+/// The first kMax, and from then on one of kEvery, or one that was unusual, in the place of the oldest. Threads: any.
 class AskedQueries {
  public:
   /// @return whether it is time to measure
-  bool remember(std::span<const float> query) {
+  bool remember(std::span<const float> query, bool unusual) {
     const std::uint64_t number = count_.fetch_add(1, std::memory_order_relaxed);
-    if (number < kMax || number % kEvery == 0) {
+    if (unusual) unusual_.fetch_add(1, std::memory_order_relaxed);
+    if (number < kMax || number % kEvery == 0 || unusual) {
       MutexLock lock(mutex_);
       const std::size_t at = next_++ % kMax * query.size();
       if (sample_.size() < at + query.size()) sample_.resize(at + query.size());
@@ -27,10 +28,13 @@ class AskedQueries {
     return is_time_to_measure();
   }
   bool is_time_to_measure() const {
-    return count_.load(std::memory_order_relaxed) >= measure_at_.load(std::memory_order_relaxed);
+    return count_.load(std::memory_order_relaxed) >= measure_at_.load(std::memory_order_relaxed) ||
+           unusual_.load(std::memory_order_relaxed) >= kMax;
   }
-  /// The next time comes when the sample is full, and then with sixteen times as many queries.
+  /// The next time comes when the sample is full, then with sixteen times as many queries, or with a sample of unusual
+  /// ones: what is asked has changed.
   void measured() {
+    unusual_.store(0, std::memory_order_relaxed);
     const std::uint64_t count = count_.load(std::memory_order_relaxed);
     measure_at_.store(count < kMax ? kMax : count * 16, std::memory_order_relaxed);
   }
@@ -48,7 +52,7 @@ class AskedQueries {
   static constexpr std::size_t kMax = 512;
   static constexpr std::uint64_t kEvery = 16;
 
-  std::atomic<std::uint64_t> count_{0}, measure_at_{EffortTable::kAskedMin};
+  std::atomic<std::uint64_t> count_{0}, measure_at_{EffortTable::kAskedMin}, unusual_{0};
   mutable Mutex mutex_;
   std::vector<float> sample_ MNEME_GUARDED_BY(mutex_);
   std::size_t next_ MNEME_GUARDED_BY(mutex_) = 0;

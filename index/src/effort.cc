@@ -22,7 +22,7 @@ constexpr std::size_t kMadePerKind = 192;  // queries made where too few were as
 constexpr std::array<std::size_t, 4> kQueriesUsed = {512, 512, 192, 64};
 constexpr float kProbeSigmasMax = 1e6F, kKeepSigmasMin = 0.5F, kKeepSigmasMax = 4, kKeepSigmasStep = 0.25F;
 // Of what the target leaves, by kNeighbours: samples are small (for one neighbour, right or wrong), and data moves on.
-constexpr std::array<float, 4> kReserveMade = {0.6F, 0.35F, 0.35F, 0.3F}, kReserveAsked = {0.4F, 0.12F, 0.12F, 0.12F};
+constexpr std::array<float, 4> kReserveMade = {0.8F, 0.35F, 0.35F, 0.3F}, kReserveAsked = {0.6F, 0.12F, 0.12F, 0.12F};
 constexpr float kRelaxMost = 0.6F;  // of the probing that exploring asks for
 constexpr int kRelaxTries = 4;
 constexpr float kCostOfKept = 16;             // an 8-bit product at a random place, in 1-bit estimates
@@ -45,6 +45,12 @@ class Calibration {
     if (!find_truth()) return table;  // no memory: every search is exact until the next time
     for (std::size_t n = 0; n < EffortTable::kNeighbours.size(); ++n)
       if (EffortTable::kNeighbours[n] * kRowsPerNeighbour <= live_.size()) fill(table, n);
+    if (!nearness_.empty()) {
+      std::sort(nearness_.begin(), nearness_.end());
+      const std::size_t outermost = nearness_.size() / 64;
+      table.nearness_least_ = nearness_[outermost];
+      table.nearness_most_ = nearness_[nearness_.size() - 1 - outermost];
+    }
     return table;
   }
 
@@ -54,10 +60,9 @@ class Calibration {
     bool is_row = false;
   };
 
-  // Once enough were asked they alone are the measure: what is made up is often harder, and then only costs time.
   void make_queries(std::span<const float> asked) {
     const std::size_t dimension = rows_.dimension();
-    was_asked_ = asked.size() >= EffortTable::kAskedMin * dimension;
+    was_asked_ = !asked.empty();
     if (was_asked_) {
       queries_.assign(asked.begin(), asked.end());
       kinds_ = {{0, asked.size() / dimension, false}};
@@ -94,6 +99,7 @@ class Calibration {
     Needs needs;
     needs.explored.resize(std::min(kind.count, kQueriesUsed[n]));
     needs.of_neighbours.resize(needs.explored.size() * k);
+    if (n == 0) nearness_.resize(kind.first + needs.explored.size());
     tbb::parallel_for(tbb::blocked_range<std::size_t>(0, needs.explored.size(), 4), [&](const auto& range) {
       FunnelSearch& search = searches_.local();
       for (std::size_t i = range.begin(); i < range.end(); ++i) {
@@ -107,6 +113,7 @@ class Calibration {
           needs.of_neighbours[i * k + rank] = at != found.end() ? at->second : kNever;
         }
         explored.rows.shrink_to_fit();
+        if (n == 0) nearness_[kind.first + i] = explored.nearness;
       }
     });
     return needs;
@@ -210,7 +217,13 @@ class Calibration {
 
   FunnelRequest request(std::size_t query, std::size_t k, const Effort& effort) const {
     const float* const values = queries_.data() + query * rows_.dimension();
-    return {values, inner_product_f64(values, values, rows_.dimension()), k, effort, view_};
+    FunnelRequest request;
+    request.query = values;
+    request.squared_norm = inner_product_f64(values, values, rows_.dimension());
+    request.k = k;
+    request.effort = effort;
+    request.view = view_;
+    return request;
   }
 
   static constexpr float kInfinite = std::numeric_limits<float>::infinity();
@@ -225,6 +238,7 @@ class Calibration {
   std::vector<float> queries_;
   std::vector<Kind> kinds_;
   bool was_asked_ = false;
+  std::vector<float> nearness_;
   std::vector<std::vector<Hit>> truth_;
   tbb::enumerable_thread_specific<FunnelSearch> searches_;
 };

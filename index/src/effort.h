@@ -1,8 +1,9 @@
 // EffortTable: how hard a search must try to keep its promise, measured on the index's own rows.
 //
 // Queries of several kinds are answered exactly and then by the funnel at rising effort; the table keeps the cheapest
-// effort whose recall reached the target in every kind, by k and target. Kinds: queries that were asked; where there are
-// too few, a row, which does not count itself, and the middle of two rows, where no row needs to be.
+// effort whose recall reached the target in every kind, by k and target. A table is measured on made-up queries (a row,
+// which does not count itself; the middle of two rows, where no row needs to be) or on queries that were asked. The
+// latter asks for less, but only speaks for queries like those: such as lie as near to their nearest centroid.
 #pragma once
 
 #include <array>
@@ -18,6 +19,9 @@ class EffortTable {
  public:
   /// The effort for k neighbours at `recall_target`. @return nothing when only an exact search keeps the promise
   std::optional<Effort> find(std::size_t k, float recall_target) const;
+  /// FunnelSearch's nearness of all but the outermost queries that this was measured on.
+  float nearness_least() const { return nearness_least_; }
+  float nearness_most() const { return nearness_most_; }
 
   static constexpr std::array<std::size_t, 4> kNeighbours = {1, 10, 100, 800};
   static constexpr std::size_t kAskedMin = 192;  ///< queries asked that are enough to measure on
@@ -26,9 +30,11 @@ class EffortTable {
  private:
   friend class Calibration;
   std::array<std::array<std::optional<Effort>, kTargets.size()>, kNeighbours.size()> efforts_;
+  float nearness_least_ = 0, nearness_most_ = 0;
 };
 
-/// Measures. `asked` holds queries that were asked, row-major; may be empty. Uses oneTBB. Pure but for time.
+/// Measures on `asked`, at least EffortTable::kAskedMin queries, row-major; on made-up ones where it is empty. Uses
+/// oneTBB. Pure but for time.
 /// Cost: an exact search of a few hundred queries, and some thousand of the funnel.
 EffortTable calibrate(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
                       Slot delta_begin, const View& view, std::span<const float> asked);

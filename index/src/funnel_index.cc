@@ -29,7 +29,9 @@ constexpr std::size_t kSampleRowsPerList = 64;
 constexpr std::size_t kListsMax = 8192;
 constexpr std::size_t kScanMatches = 2048;  // a filter that keeps fewer rows is answered by scanning them
 constexpr std::size_t kScanShare = 64;      // … or one that keeps less than this part of all
-constexpr float kFilteredProbe = 1.2F, kFilteredKeep = 0.25F;
+constexpr float kFilteredProbe = 1.35F, kFilteredKeep = 0.5F;
+constexpr std::size_t kFilteredLists = 2;
+constexpr Effort kEverything{1e6F, 4, SIZE_MAX};
 
 std::size_t lists_for(std::size_t rows) {
   return std::clamp<std::size_t>(static_cast<std::size_t>(1.5 * std::sqrt(static_cast<double>(rows))), 16, kListsMax);
@@ -40,7 +42,8 @@ struct Sealed {
   CodebookPtr codebook;
   std::vector<CodeSegmentPtr> segments;  // in order of slots, without gaps
   Slot end = 0;                          // of the last; later slots are the delta
-  EffortTable effort;
+  EffortTable effort;                    // measured on made-up queries
+  std::optional<EffortTable> of_asked;   // and on queries that were asked
   std::size_t trained_rows = 0;
 };
 using SealedPtr = std::shared_ptr<const Sealed>;
@@ -102,11 +105,11 @@ class FunnelIndex final : public VectorIndex {
   bool improve();
   SealedPtr retrain(const View& view) const;
   SealedPtr compress_delta(const Sealed& now, const View& view) const;
+  void measure_on_asked(Sealed& fresh, const View& view) const;
   SealedPtr measure_effort(const Sealed& now, const View& view);
   static bool shows(const Sealed& now, const View& view);
-  bool wants_exact(const Sealed& now, const SearchRequest& request, std::optional<Effort>& effort) const;
-  void search_one(const Sealed& now, const SearchRequest& request, const Effort& effort, const View& view,
-                  std::size_t at, double squared_norm, std::vector<Hit>& hits) const;
+  std::optional<FunnelRequest> plan(const Sealed& now, const SearchRequest& request, const View& view) const;
+  void search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const;
 
   const FunnelOptions options_;
   ExactRows rows_;
@@ -194,16 +197,23 @@ SealedPtr FunnelIndex::retrain(const View& view) const try {
   Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, 0, fresh.end, view);
   if (!segment) return nullptr;
   fresh.segments.push_back(std::move(*segment));
-  fresh.effort = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked_->sample());
+  fresh.effort = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, {});
+  measure_on_asked(fresh, view);
   return std::make_shared<const Sealed>(std::move(fresh));
 } catch (const std::bad_alloc&) {
   return nullptr;
 }
 
+void FunnelIndex::measure_on_asked(Sealed& fresh, const View& view) const {
+  const std::vector<float> asked = asked_->sample();
+  if (asked.size() >= EffortTable::kAskedMin * dimension())
+    fresh.of_asked = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked);
+}
+
 SealedPtr FunnelIndex::measure_effort(const Sealed& now, const View& view) try {
   asked_->measured();
   Sealed fresh = now;
-  fresh.effort = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked_->sample());
+  measure_on_asked(fresh, view);
   return std::make_shared<const Sealed>(std::move(fresh));
 } catch (const std::bad_alloc&) {
   return nullptr;
@@ -235,36 +245,61 @@ bool FunnelIndex::shows(const Sealed& now, const View& view) {
   });
 }
 
-bool FunnelIndex::wants_exact(const Sealed& now, const SearchRequest& request, std::optional<Effort>& effort) const {
-  effort = now.effort.find(request.k, request.recall_target);
-  if (!effort || request.k < 1 || request.k > limits::kNeighboursMax) return true;
-  if (request.filter == nullptr) return false;
-  // What matches may lie elsewhere than what the effort was measured on.
-  effort->probe_sigmas *= kFilteredProbe;
-  effort->keep_sigmas += kFilteredKeep;
+// What all queries of a request share, or nothing when they are better answered exactly.
+std::optional<FunnelRequest> FunnelIndex::plan(const Sealed& now, const SearchRequest& request,
+                                               const View& view) const {
+  if (!shows(now, view) || request.k < 1 || request.k > limits::kNeighboursMax) return std::nullopt;
+  const std::optional<Effort> cautious = now.effort.find(request.k, request.recall_target);
+  const std::optional<Effort> usual = now.of_asked ? now.of_asked->find(request.k, request.recall_target) : cautious;
+  if (!usual) return std::nullopt;
+  FunnelRequest plan;
+  plan.k = request.k;
+  plan.effort = *usual;
+  plan.view = view;
+  plan.filter = request.filter;
+  if (now.of_asked) {
+    plan.effort_of_unusual = cautious.value_or(kEverything);
+    plan.nearness_least = now.of_asked->nearness_least();
+    plan.nearness_most = now.of_asked->nearness_most();
+  }
+  // Compressed rows that this view does not show: those that died since, and those born after it.
+  const std::size_t dead = view.count - std::min(view.count, rows_.live());
+  for (const CodeSegmentPtr& segment : now.segments)
+    plan.check_visible |= segment->as_of() > view.as_of || segment->dead_before() != dead;
+  if (request.filter == nullptr) return plan;
   const std::size_t matches = request.filter->count();
-  return matches < std::max({kScanMatches, now.end / kScanShare, 4 * request.k});
+  if (matches < std::max({kScanMatches, now.end / kScanShare, 4 * request.k})) return std::nullopt;
+  // What matches may lie elsewhere than what the effort was measured on.
+  for (Effort* effort : {&plan.effort, &plan.effort_of_unusual}) {
+    effort->probe_sigmas *= kFilteredProbe;
+    effort->keep_sigmas += kFilteredKeep;
+    effort->lists_max = effort->lists_max > SIZE_MAX / kFilteredLists ? SIZE_MAX : effort->lists_max * kFilteredLists;
+  }
+  return plan;
 }
 
 Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& request) const try {
   const SealedPtr now = sealed();
-  std::optional<Effort> effort;
-  const View view = rows_.view(request.as_of);
-  if (!now || request.queries.empty() || request.queries.size() % dimension() != 0 || !shows(*now, view) ||
-      wants_exact(*now, request, effort))
-    return search_exact(rows_, request);
+  std::optional<FunnelRequest> shared;
+  if (now && !request.queries.empty() && request.queries.size() % dimension() == 0)
+    shared = plan(*now, request, rows_.view(request.as_of));
+  if (!shared) return search_exact(rows_, request);
   const std::size_t count = request.queries.size() / dimension();
   std::vector<double> squared_norms(count);
   for (std::size_t i = 0; i < count; ++i) {
-    const auto query = request.queries.subspan(i * dimension(), dimension());
-    const Result<double> norm = checked_squared_norm(query, dimension());
+    const Result<double> norm =
+        checked_squared_norm(request.queries.subspan(i * dimension(), dimension()), dimension());
     if (!norm) return norm.status().with_context("index: search: query " + std::to_string(i));
     squared_norms[i] = *norm;
-    if (asked_->remember(query)) wake_();
   }
   std::vector<std::vector<Hit>> hits(count);
   const auto some = [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) search_one(*now, request, *effort, view, i, squared_norms[i], hits[i]);
+    FunnelRequest one = *shared;
+    for (std::size_t i = begin; i < end; ++i) {
+      one.query = request.queries.data() + i * dimension();
+      one.squared_norm = squared_norms[i];
+      search_one(*now, one, hits[i]);
+    }
   };
   if (count > 1 && request.parallel)
     tbb::parallel_for(tbb::blocked_range<std::size_t>(0, count), [&](const auto& r) { some(r.begin(), r.end()); });
@@ -275,17 +310,13 @@ Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& r
   return {Code::Busy, "index: search: no memory for the " + std::to_string(request.k) + " best of each query"};
 }
 
-void FunnelIndex::search_one(const Sealed& now, const SearchRequest& request, const Effort& effort, const View& view,
-                             std::size_t at, double squared_norm, std::vector<Hit>& hits) const {
+void FunnelIndex::search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const {
   thread_local FunnelSearch search;
-  FunnelRequest one{request.queries.data() + at * dimension(), squared_norm, request.k, effort, view, request.filter};
-  // Compressed rows that this view does not show: those that died since, and those born after it.
-  const std::size_t dead = view.count - std::min(view.count, rows_.live());
-  for (const CodeSegmentPtr& segment : now.segments)
-    one.check_visible |= segment->as_of() > view.as_of || segment->dead_before() != dead;
-  if (search.run(rows_, *now.codebook, now.segments, now.end, one, hits)) return;
-  one.check_visible = true;
-  search.run(rows_, *now.codebook, now.segments, now.end, one, hits);
+  const bool whole = search.run(rows_, *now.codebook, now.segments, now.end, request, hits);
+  if (asked_->remember({request.query, dimension()}, search.work().unusual)) wake_();
+  if (whole) return;
+  request.check_visible = true;
+  search.run(rows_, *now.codebook, now.segments, now.end, request, hits);
 }
 
 std::uint64_t FunnelIndex::bytes_used() const {

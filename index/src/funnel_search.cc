@@ -26,7 +26,9 @@ bool FunnelSearch::run(const ExactRows& rows, const Codebook& codebook, std::spa
                        Slot delta_begin, const FunnelRequest& request, std::vector<Hit>& hits) {
   hits.clear();
   prepare(codebook, segments, request);
-  choose(segments, rows, request);
+  const float near = nearness();
+  work_.unusual = near < request.nearness_least || near > request.nearness_most;
+  choose(segments, rows, request, work_.unusual ? request.effort_of_unusual : request.effort);
   const bool whole = decide(rows, segments, request, hits);
   score_delta(rows, delta_begin, request, hits);
   if (hits.size() > request.k) {
@@ -50,13 +52,20 @@ void FunnelSearch::prepare(const Codebook& codebook, std::span<const CodeSegment
   }
   keep_sigma_ = one_bit_error * query_.norm();
   probe_sigma_ = residual * query_.norm() / std::sqrt(static_cast<float>(codebook.rotation.size()));
+  length_counts_ = codebook.metric == Metric::InnerProduct;
   order_lists();
+}
+
+float FunnelSearch::nearness() const {
+  const float best = query_.bases()[order_.front()];
+  return length_counts_ && query_.norm() > 0 ? best / query_.norm() : best;
 }
 
 void FunnelSearch::explore(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
                            const FunnelRequest& request, Explored& explored) {
   prepare(codebook, segments, request);
-  choose(segments, rows, request);
+  choose(segments, rows, request, request.effort);
+  explored.nearness = nearness();
   const auto sigmas = [](float distance, float sigma) {
     if (distance <= 0) return 0.0F;
     return sigma > 0 ? distance / sigma : std::numeric_limits<float>::infinity();
@@ -78,7 +87,8 @@ void FunnelSearch::explore(const ExactRows& rows, const Codebook& codebook, std:
     }
 }
 
-// Nearest first, by counting into buckets: lists of one bucket are in no order, which costs a list or two.
+// Nearest first: by counting into buckets, each of which is then sorted. Most hold a list or two; where a few lists lie
+// far from the others, one holds nearly all.
 void FunnelSearch::order_lists() {
   const std::span<const float> bases = query_.bases();
   const auto [least, most] = std::minmax_element(bases.begin(), bases.end());
@@ -91,18 +101,24 @@ void FunnelSearch::order_lists() {
   order_.resize(bases.size());
   for (std::size_t list = 0; list < bases.size(); ++list)
     order_[buckets_[bucket_of(bases[list])]++] = static_cast<std::uint32_t>(list);
+  auto begin = order_.begin();
+  for (std::size_t b = 0; b < kBuckets; ++b) {
+    const auto end = order_.begin() + buckets_[b];
+    std::sort(begin, end, [&](std::uint32_t x, std::uint32_t y) { return bases[x] > bases[y]; });
+    begin = end;
+  }
 }
 
-void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows,
-                          const FunnelRequest& request) {
+void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request,
+                          const Effort& effort) {
   kth_ = threshold_ = kNothing;
-  const float reach = request.effort.probe_sigmas * probe_sigma_;
+  const float reach = effort.probe_sigmas * probe_sigma_;
   const bool drops = request.filter != nullptr || request.check_visible;
   std::size_t total = 0;
   std::size_t raise_at = std::max<std::size_t>(2 * request.k, 64);
   for (const std::uint32_t list : order_) {
     const float base = query_.bases()[list];
-    if (base + reach < kth_ || work_.lists == request.effort.lists_max) break;
+    if (base + reach < kth_ || work_.lists == effort.lists_max) break;
     ++work_.lists;
     for (std::size_t s = 0; s < segments.size(); ++s) {
       const CodeSegment& segment = *segments[s];
@@ -120,13 +136,13 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
       work_.estimated += n;
     }
     if (total >= raise_at) {
-      raise_threshold(request);
+      raise_threshold(request.k, effort);
       total = 0;
       for (const std::size_t used : used_) total += used;
       raise_at = std::max(total + total / 4, total + std::max<std::size_t>(request.k / 2, 32));
     }
   }
-  if (total > request.k) raise_threshold(request);
+  if (total > request.k) raise_threshold(request.k, effort);
 }
 
 // Of a segment's candidates from `begin` on: those the filter does not keep, and those not visible where that is asked.
@@ -153,9 +169,9 @@ float FunnelSearch::kth_best(std::size_t k) {
   return *kth;
 }
 
-void FunnelSearch::raise_threshold(const FunnelRequest& request) {
-  kth_ = std::max(kth_, kth_best(request.k));
-  threshold_ = kth_ - request.effort.keep_sigmas * keep_sigma_;
+void FunnelSearch::raise_threshold(std::size_t k, const Effort& effort) {
+  kth_ = std::max(kth_, kth_best(k));
+  threshold_ = kth_ - effort.keep_sigmas * keep_sigma_;
   for (std::size_t s = 0; s < used_.size(); ++s) {
     Candidate* const first = kept_[s].data();
     used_[s] = static_cast<std::size_t>(

@@ -6,6 +6,7 @@
 // one far from all centroids probes more and keeps more, up to a number of lists: what so many did not show is thin.
 #pragma once
 
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -25,14 +26,19 @@ struct Effort {
 /// What a search did.
 struct Work {
   std::size_t lists = 0, estimated = 0, kept = 0, scored = 0;
+  bool unusual = false;
 };
 
 struct FunnelRequest {
-  const float* query;
-  double squared_norm;
-  std::size_t k;
+  const float* query = nullptr;
+  double squared_norm = 0;
+  std::size_t k = 0;
   Effort effort;
   View view;
+  // Another effort for queries that are nearer to, or further from, their nearest centroid than these.
+  Effort effort_of_unusual;
+  float nearness_least = -std::numeric_limits<float>::infinity();
+  float nearness_most = std::numeric_limits<float>::infinity();
   const SlotBitmap* filter = nullptr;
   bool check_visible = false;  ///< while choosing, because some compressed rows may not be visible
 };
@@ -50,6 +56,7 @@ struct Explored {
   };
   std::vector<List> lists;  ///< nearest first
   std::vector<Row> rows;    ///< kept at the request's effort
+  float nearness = 0;
 };
 
 /// Its memory is kept from search to search. Threads: one at a time.
@@ -63,14 +70,17 @@ class FunnelSearch {
   void explore(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
                const FunnelRequest& request, Explored& explored);
   const Work& work() const { return work_; }
+  /// How near the query lies to its nearest centroid: the score of the two, for a query of length 1 where length counts.
+  float nearness() const;
 
  private:
   void prepare(const Codebook& codebook, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request);
   void order_lists();
-  void choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request);
+  void choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request,
+              const Effort& effort);
   void drop_unwanted(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
                      const FunnelRequest& request);
-  void raise_threshold(const FunnelRequest& request);
+  void raise_threshold(std::size_t k, const Effort& effort);
   bool decide(const ExactRows& rows, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request,
               std::vector<Hit>& hits);
   void score(const ExactRows& rows, const FunnelRequest& request, std::vector<Hit>& hits);
@@ -86,6 +96,7 @@ class FunnelSearch {
   std::vector<const float*> pointers_;
   float kth_ = 0, threshold_ = 0;
   float probe_sigma_ = 0, keep_sigma_ = 0;  // the units of Effort
+  bool length_counts_ = false;
   Work work_;
 };
 
