@@ -22,7 +22,7 @@ constexpr std::size_t kMadePerKind = 192;  // queries made where too few were as
 constexpr std::array<std::size_t, 4> kQueriesUsed = {512, 512, 192, 64};
 constexpr float kProbeSigmasMax = 1e6F, kKeepSigmasMin = 0.5F, kKeepSigmasMax = 4, kKeepSigmasStep = 0.25F;
 // Of what the target leaves, by kNeighbours: samples are small (for one neighbour, right or wrong), and data moves on.
-constexpr std::array<float, 4> kReserveMade = {0.8F, 0.35F, 0.35F, 0.3F}, kReserveAsked = {0.6F, 0.12F, 0.12F, 0.12F};
+constexpr std::array<float, 4> kReserveMade = {0.8F, 0.5F, 0.5F, 0.4F}, kReserveAsked = {0.6F, 0.12F, 0.12F, 0.12F};
 constexpr float kRelaxMost = 0.6F;  // of the probing that exploring asks for
 constexpr int kRelaxTries = 4;
 constexpr float kCostOfKept = 16;             // an 8-bit product at a random place, in 1-bit estimates
