@@ -54,13 +54,17 @@ std::vector<float> half_squared_norms_of(const std::vector<float>& centroids, st
   return halves;
 }
 
+struct Stopped {};
+
 // What FAISS's k-means asks for the nearest centroid of each row. Its own flat index is scalar code behind OpenMP.
 class Assigner final : public faiss::IndexFlatL2 {
  public:
-  explicit Assigner(std::size_t dimension) : IndexFlatL2(static_cast<faiss::Index::idx_t>(dimension)) {}
+  Assigner(std::size_t dimension, const std::atomic<bool>& stop)
+      : IndexFlatL2(static_cast<faiss::Index::idx_t>(dimension)), stop_(stop) {}
 
   void search(idx_t n, const float* x, idx_t k, float* distances, idx_t* labels,
               const faiss::SearchParameters* params) const override {
+    if (stop_) throw Stopped();  // between two iterations
     if (k != 1 || params != nullptr) return IndexFlatL2::search(n, x, k, distances, labels, params);
     const auto dimension = static_cast<std::size_t>(d);
     const std::vector<float> centroids(get_xb(), get_xb() + ntotal * d);
@@ -74,6 +78,9 @@ class Assigner final : public faiss::IndexFlatL2 {
       distances[i] = -2 * best[i];  // without the row's own norm, which moves nothing
     }
   }
+
+ private:
+  const std::atomic<bool>& stop_;
 };
 
 }  // namespace
@@ -83,7 +90,8 @@ Clusters::Clusters(std::vector<float> centroids, std::size_t dimension)
       centroids_(std::move(centroids)),
       half_squared_norms_(half_squared_norms_of(centroids_, dimension)) {}
 
-Result<Clusters> Clusters::train(std::span<const float> rows, std::size_t dimension, std::size_t count) try {
+Result<Clusters> Clusters::train(std::span<const float> rows, std::size_t dimension, std::size_t count,
+                                 const std::atomic<bool>& stop) try {
   const std::size_t row_count = rows.size() / dimension;
   count = std::max<std::size_t>(1, std::min(count, row_count));
   faiss::ClusteringParameters parameters;
@@ -93,9 +101,11 @@ Result<Clusters> Clusters::train(std::span<const float> rows, std::size_t dimens
   parameters.seed = 1;
   omp_set_num_threads(1);  // this thread's; FAISS's parallel regions would each start a team
   faiss::Clustering clustering(static_cast<int>(dimension), static_cast<int>(count), parameters);
-  Assigner assigner(dimension);
+  Assigner assigner(dimension, stop);
   clustering.train(static_cast<faiss::Index::idx_t>(row_count), rows.data(), assigner);
   return Clusters(std::move(clustering.centroids), dimension);
+} catch (const Stopped&) {
+  return {Code::FailedPrecondition, "clusters: stopped"};
 } catch (const std::bad_alloc&) {
   return {Code::Busy, "clusters: no memory to group " + std::to_string(rows.size() / dimension) + " rows"};
 } catch (const std::exception& failure) {

@@ -1,6 +1,7 @@
 // Clusters: the centroids that rows are grouped by, found by k-means over a sample.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -16,7 +17,9 @@ class Clusters {
   Clusters() = default;  ///< none
   /// k-means over `rows` (n × dimension, row-major): `count` centroids, fewer when there are fewer rows. FAISS does the
   /// iterations, our kernels the assignments. @error Busy  no memory
-  static Result<Clusters> train(std::span<const float> rows, std::size_t dimension, std::size_t count);
+  /// @error FailedPrecondition  `stop` became true
+  static Result<Clusters> train(std::span<const float> rows, std::size_t dimension, std::size_t count,
+                                const std::atomic<bool>& stop);
 
   std::size_t count() const { return half_squared_norms_.size(); }
   std::size_t dimension() const { return dimension_; }

@@ -25,11 +25,12 @@ std::vector<Slot> visible_slots(const ExactRows& rows, Slot first, Slot end, con
 
 // Calls `use(first, n, rotated)` for pieces of `slots`, in parallel.
 template <class Use>
-void for_rotated(const ExactRows& rows, const Codebook& codebook, std::span<const Slot> slots, const Use& use) {
+void for_rotated(const ExactRows& rows, const Codebook& codebook, std::span<const Slot> slots,
+                 const std::atomic<bool>& stop, const Use& use) {
   const std::size_t size = codebook.rotation.size();
   tbb::parallel_for(tbb::blocked_range<std::size_t>(0, (slots.size() + kPiece - 1) / kPiece), [&](const auto& range) {
     std::vector<float> rotated(kPiece * size), scratch(size);
-    for (std::size_t piece = range.begin(); piece < range.end(); ++piece) {
+    for (std::size_t piece = range.begin(); piece < range.end() && !stop; ++piece) {
       const std::size_t first = piece * kPiece;
       const std::size_t n = std::min(kPiece, slots.size() - first);
       for (std::size_t i = 0; i < n; ++i)
@@ -53,7 +54,7 @@ void rotated_row(const ExactRows& rows, const Codebook& codebook, Slot slot, std
 }
 
 Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const CodebookPtr& codebook, Slot first, Slot end,
-                                           const View& view) try {
+                                           const View& view, const std::atomic<bool>& stop) try {
   const std::size_t size = codebook->rotation.size();
   std::shared_ptr<CodeSegment> segment(new CodeSegment);
   segment->first_ = first;
@@ -63,9 +64,10 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   segment->dead_before_ = view.count - std::min(view.count, rows.live());
   const std::vector<Slot> slots = visible_slots(rows, first, end, view);
   std::vector<std::uint32_t> list_of(slots.size());
-  for_rotated(rows, *codebook, slots, [&](std::size_t at, std::size_t n, const float* rotated) {
+  for_rotated(rows, *codebook, slots, stop, [&](std::size_t at, std::size_t n, const float* rotated) {
     codebook->clusters.assign({rotated, n * size}, std::span(list_of).subspan(at, n));
   });
+  if (stop) return {Code::FailedPrecondition, "index: compression stopped"};
   const bool l2 = codebook->metric == Metric::SquaredL2;
   segment->block_bytes_ = mneme::index::block_bytes(segment->words_, l2);
   segment->lay_out(list_of, slots, codebook->clusters.count());
@@ -79,11 +81,12 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   std::vector<std::uint32_t> next = segment->list_begin_, position(slots.size());
   for (std::size_t i = 0; i < slots.size(); ++i) position[i] = next[list_of[i]]++;
   tbb::combinable<Sums> sums;
-  for_rotated(rows, *codebook, slots, [&](std::size_t at, std::size_t n, const float* rotated) {
+  for_rotated(rows, *codebook, slots, stop, [&](std::size_t at, std::size_t n, const float* rotated) {
     for (std::size_t i = 0; i < n; ++i)
       segment->encode_row(rotated + i * size, codebook->clusters.centroid(list_of[at + i]), position[at + i],
                           codebook->metric, sums.local());
   });
+  if (stop) return {Code::FailedPrecondition, "index: compression stopped"};
   const Sums total = sums.combine([](const Sums& a, const Sums& b) {
     return Sums{a.one_bit_error + b.one_bit_error, a.eight_bit_error + b.eight_bit_error, a.length + b.length};
   });

@@ -9,6 +9,7 @@
 // Immutable once made. Threads: any.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <span>
 #include <vector>
@@ -31,8 +32,10 @@ using CodebookPtr = std::shared_ptr<const Codebook>;
 class CodeSegment {
  public:
   /// Of the slots of [first, end) that are visible to `view`. Uses oneTBB. @error Busy  no memory
+  /// @error FailedPrecondition  `stop` became true
   static Result<std::shared_ptr<const CodeSegment>> encode(const ExactRows& rows, const CodebookPtr& codebook,
-                                                           Slot first, Slot end, const View& view);
+                                                           Slot first, Slot end, const View& view,
+                                                           const std::atomic<bool>& stop);
 
   std::size_t rows() const { return rows_; }
   Slot first() const { return first_; }

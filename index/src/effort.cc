@@ -33,8 +33,8 @@ constexpr std::size_t kRowsPerNeighbour = 8;  // for fewer rows per neighbour an
 class Calibration {
  public:
   Calibration(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
-              Slot delta_begin, const View& view)
-      : rows_(rows), codebook_(codebook), segments_(segments), delta_begin_(delta_begin), view_(view) {}
+              Slot delta_begin, const View& view, const std::atomic<bool>& stop)
+      : rows_(rows), codebook_(codebook), segments_(segments), delta_begin_(delta_begin), view_(view), stop_(stop) {}
 
   EffortTable run(std::span<const float> asked) {
     for (std::size_t slot = 0; slot < view_.count; ++slot)
@@ -45,6 +45,7 @@ class Calibration {
     if (!find_truth()) return table;  // no memory: every search is exact until the next time
     for (std::size_t n = 0; n < EffortTable::kNeighbours.size(); ++n)
       if (EffortTable::kNeighbours[n] * kRowsPerNeighbour <= live_.size()) fill(table, n);
+    if (stop_) return {};
     if (!nearness_.empty()) {
       std::sort(nearness_.begin(), nearness_.end());
       const std::size_t outermost = nearness_.size() / 64;
@@ -102,7 +103,7 @@ class Calibration {
     if (n == 0) nearness_.resize(kind.first + needs.explored.size());
     tbb::parallel_for(tbb::blocked_range<std::size_t>(0, needs.explored.size(), 4), [&](const auto& range) {
       FunnelSearch& search = searches_.local();
-      for (std::size_t i = range.begin(); i < range.end(); ++i) {
+      for (std::size_t i = range.begin(); i < range.end() && !stop_; ++i) {
         Explored& explored = needs.explored[i];
         search.explore(rows_, codebook_, segments_,
                        request(kind.first + i, k + given, {kProbeSigmasMax, kKeepSigmasMax}), explored);
@@ -151,7 +152,7 @@ class Calibration {
     std::vector<Needs> all;
     for (const Kind& kind : kinds_) all.push_back(explore(n, kind));
     const std::size_t lists = codebook_.clusters.count();
-    for (std::size_t t = 0; t < EffortTable::kTargets.size(); ++t) {
+    for (std::size_t t = 0; t < EffortTable::kTargets.size() && !stop_; ++t) {
       const float reserve = (was_asked_ ? kReserveAsked : kReserveMade)[n];
       const float share = EffortTable::kTargets[t] + reserve * (1 - EffortTable::kTargets[t]);
       double cheapest = std::numeric_limits<double>::infinity();
@@ -196,7 +197,7 @@ class Calibration {
     tbb::parallel_for(tbb::blocked_range<std::size_t>(0, queries, 4), [&](const auto& range) {
       FunnelSearch& search = searches_.local();
       std::vector<Hit> hits;
-      for (std::size_t i = range.begin(); i < range.end(); ++i) {
+      for (std::size_t i = range.begin(); i < range.end() && !stop_; ++i) {
         search.run(rows_, codebook_, segments_, delta_begin_, request(kind.first + i, k + given, effort), hits);
         right += right_of(hits, truth_[kind.first + i], k, given);
       }
@@ -234,6 +235,7 @@ class Calibration {
   const std::span<const CodeSegmentPtr> segments_;
   const Slot delta_begin_;
   const View view_;
+  const std::atomic<bool>& stop_;
   std::vector<Slot> live_;
   std::vector<float> queries_;
   std::vector<Kind> kinds_;
@@ -261,8 +263,8 @@ std::optional<Effort> EffortTable::find(std::size_t k, float recall_target) cons
 }
 
 EffortTable calibrate(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
-                      Slot delta_begin, const View& view, std::span<const float> asked) {
-  return Calibration(rows, codebook, segments, delta_begin, view).run(asked);
+                      Slot delta_begin, const View& view, std::span<const float> asked, const std::atomic<bool>& stop) {
+  return Calibration(rows, codebook, segments, delta_begin, view, stop).run(asked);
 }
 
 }  // namespace mneme::index

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <optional>
 #include <span>
 #include <vector>
@@ -35,8 +36,9 @@ class EffortTable {
 
 /// Measures on `asked`, at least EffortTable::kAskedMin queries, row-major; on made-up ones where it is empty. Uses
 /// oneTBB. Pure but for time.
+/// An empty table, which is never right but always safe, once `stop` is true.
 /// Cost: an exact search of a few hundred queries, and some thousand of the funnel.
 EffortTable calibrate(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
-                      Slot delta_begin, const View& view, std::span<const float> asked);
+                      Slot delta_begin, const View& view, std::span<const float> asked, const std::atomic<bool>& stop);
 
 }  // namespace mneme::index

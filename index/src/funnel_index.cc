@@ -17,6 +17,7 @@
 #include "exact_search.h"
 #include "mneme/base/limits.h"
 #include "mneme/base/mutex.h"
+#include "rows_index.h"
 #include "vector_check.h"
 
 namespace mneme::index {
@@ -48,40 +49,25 @@ struct Sealed {
 };
 using SealedPtr = std::shared_ptr<const Sealed>;
 
-class FunnelIndex final : public VectorIndex {
+class FunnelIndex final : public RowsIndex {
  public:
   FunnelIndex(std::size_t dimension, Metric metric, const FunnelOptions& options)
-      : options_(options), rows_(dimension, metric) {}
+      : RowsIndex(dimension, metric), options_(options) {}
   ~FunnelIndex() override {
-    MutexLock lock(mutex_);
     stop_ = true;
+    MutexLock lock(mutex_);
     while (busy_) idle_.wait(mutex_);
   }
 
-  std::size_t dimension() const override { return rows_.dimension(); }
-  Metric metric() const override { return rows_.metric(); }
   Result<Slot> add(RowId row, std::span<const float> vector, Lsn lsn) override {
     Result<Slot> slot = rows_.add(row, vector, lsn);
-    if (slot && *slot >= look_again_.load(std::memory_order_relaxed)) start_background();
+    const bool may_wait = !slot || !wanted_.load(std::memory_order_relaxed);
+    if (!may_wait && *slot >= look_again_.load(std::memory_order_relaxed)) start_background();
     return slot;
   }
-  Status erase(RowId row, Lsn lsn) override { return rows_.erase(row, lsn); }
   Result<std::vector<std::vector<Hit>>> search(const SearchRequest& request) const override;
 
-  Slot find(RowId row, Lsn as_of) const override { return rows_.find(row, rows_.view(as_of)); }
-  std::span<const float> vector(Slot slot) const override {
-    assert(slot < slots());
-    return {rows_.blocks().row(slot), dimension()};
-  }
-  RowId row(Slot slot) const override {
-    assert(slot < slots());
-    return rows_.row(slot);
-  }
-  bool visible(Slot slot, Lsn as_of) const override { return rows_.visible(slot, rows_.view(as_of)); }
-  std::size_t slots() const override { return rows_.view(kMaxLsn).count; }
-  std::size_t live() const override { return rows_.live(); }
   std::uint64_t bytes_used() const override;
-  Lsn reflected() const override { return rows_.reflected(); }
   std::size_t compressed() const override {
     const SealedPtr now = sealed();
     return now ? now->end : 0;
@@ -112,13 +98,13 @@ class FunnelIndex final : public VectorIndex {
   void search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const;
 
   const FunnelOptions options_;
-  ExactRows rows_;
-  std::atomic<std::size_t> look_again_{0};  // slots from which on there may be work
+  std::atomic<bool> stop_{false};            // what runs in the background ends soon
+  mutable std::atomic<bool> wanted_{false};  // somebody asked for an approximate answer
+  std::atomic<std::size_t> look_again_{0};   // slots from which on there may be work
 
   mutable Mutex mutex_;
   SealedPtr sealed_ MNEME_GUARDED_BY(mutex_);
   bool busy_ MNEME_GUARDED_BY(mutex_) = false;
-  bool stop_ MNEME_GUARDED_BY(mutex_) = false;
   CondVar idle_;
 
   const std::unique_ptr<AskedQueries> asked_ = std::make_unique<AskedQueries>();
@@ -140,9 +126,7 @@ void FunnelIndex::start_background() {
 }
 
 void FunnelIndex::run_background() {
-  while (improve()) {
-    MutexLock lock(mutex_);
-    if (stop_) break;
+  while (!stop_ && improve()) {
   }
   MutexLock lock(mutex_);
   busy_ = false;
@@ -185,7 +169,7 @@ SealedPtr FunnelIndex::retrain(const View& view) const try {
   std::vector<float> rotated(sample * book->rotation.size()), scratch(book->rotation.size());
   for (std::size_t i = 0; i < sample; ++i)
     rotated_row(rows_, *book, live[i], scratch, rotated.data() + i * book->rotation.size());
-  Result<Clusters> clusters = Clusters::train(rotated, book->rotation.size(), lists);
+  Result<Clusters> clusters = Clusters::train(rotated, book->rotation.size(), lists, stop_);
   if (!clusters) return nullptr;
   book->clusters = std::move(*clusters);
   rotated = {};
@@ -194,10 +178,10 @@ SealedPtr FunnelIndex::retrain(const View& view) const try {
   fresh.codebook = std::move(book);
   fresh.end = static_cast<Slot>(view.count);
   fresh.trained_rows = live.size();
-  Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, 0, fresh.end, view);
+  Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, 0, fresh.end, view, stop_);
   if (!segment) return nullptr;
   fresh.segments.push_back(std::move(*segment));
-  fresh.effort = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, {});
+  fresh.effort = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, {}, stop_);
   measure_on_asked(fresh, view);
   return std::make_shared<const Sealed>(std::move(fresh));
 } catch (const std::bad_alloc&) {
@@ -207,7 +191,7 @@ SealedPtr FunnelIndex::retrain(const View& view) const try {
 void FunnelIndex::measure_on_asked(Sealed& fresh, const View& view) const {
   const std::vector<float> asked = asked_->sample();
   if (asked.size() >= EffortTable::kAskedMin * dimension())
-    fresh.of_asked = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked);
+    fresh.of_asked = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked, stop_);
 }
 
 SealedPtr FunnelIndex::measure_effort(const Sealed& now, const View& view) try {
@@ -230,7 +214,7 @@ SealedPtr FunnelIndex::compress_delta(const Sealed& now, const View& view) const
     first = fresh.segments.back()->first();
     fresh.segments.pop_back();
   }
-  Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, first, fresh.end, view);
+  Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, first, fresh.end, view, stop_);
   if (!segment) return nullptr;
   fresh.segments.push_back(std::move(*segment));
   return std::make_shared<const Sealed>(std::move(fresh));
@@ -279,7 +263,9 @@ std::optional<FunnelRequest> FunnelIndex::plan(const Sealed& now, const SearchRe
 }
 
 Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& request) const try {
-  const SealedPtr now = sealed();
+  const bool approximate = request.recall_target <= EffortTable::kTargets.back();
+  if (approximate && !wanted_.exchange(true)) wake_();
+  const SealedPtr now = approximate ? sealed() : nullptr;
   std::optional<FunnelRequest> shared;
   if (now && !request.queries.empty() && request.queries.size() % dimension() == 0)
     shared = plan(*now, request, rows_.view(request.as_of));

@@ -59,6 +59,10 @@ TEST(FunnelIndexConcurrent, StopsItsBackgroundWorkWhenItGoes) {
     const auto index = make_funnel_index(32, Metric::InnerProduct, {.rows_min = 256, .delta_rows = 32});
     std::mt19937_64 random(static_cast<unsigned>(round));
     Floats row(32);
+    SearchRequest request;
+    request.queries = row;
+    request.recall_target = 0.9F;
+    ASSERT_TRUE(index->search(request));
     for (std::size_t i = 0; i < 256 + static_cast<std::size_t>(round) * 20; ++i) {
       for (float& value : row) value = std::uniform_real_distribution<float>(-1, 1)(random);
       ASSERT_TRUE(index->add(RowId{i}, row, Lsn{i + 1}));

@@ -16,6 +16,16 @@ class FunnelIndexTest : public ExactIndexTest {
                    const FunnelOptions& options = {.rows_min = 1024, .delta_rows = 128}) {
     open(dimension, metric);
     index_ = make_funnel_index(dimension, metric, options);
+    ask_once();
+  }
+
+  /// Nothing is compressed before somebody asks for less than an exact answer.
+  void ask_once() {
+    const Floats query(index_->dimension(), 1);
+    SearchRequest request;
+    request.queries = query;
+    request.recall_target = 0.9F;
+    search(request);
   }
 
   float normal() { return normal_(random_); }
@@ -159,6 +169,17 @@ TEST_F(FunnelIndexTest, IsExactWhileTiny) {
   for (int i = 0; i < 200; ++i) put(next_row_++, gaussian());
   EXPECT_EQ(recall(queries, 10, 0.9F), 1);
   EXPECT_EQ(index_->compressed(), 0U);
+}
+
+TEST_F(FunnelIndexTest, CompressesNothingThatOnlyExactSearchesNeed) {
+  open(16, Metric::Cosine);
+  index_ = make_funnel_index(16, Metric::Cosine, {.rows_min = 512, .delta_rows = 64});
+  for (int i = 0; i < 2000; ++i) put(next_row_++, gaussian());
+  index_->finish_background();
+  EXPECT_EQ(index_->compressed(), 0U);
+  ask_once();
+  index_->finish_background();
+  EXPECT_GE(index_->compressed(), 1900U);
 }
 
 TEST_F(FunnelIndexTest, FindsEveryAddAtOnce) {

@@ -1,7 +1,7 @@
 // FunnelIndex: approximate search to a promised recall, while rows come and go.
 //
-// Rows are kept as ExactIndex keeps them, and are searched exactly until there are enough of them. Then a background
-// task groups them around centroids and gives each row a 1-bit and an 8-bit code; a search estimates by the first,
+// Rows are kept as ExactIndex keeps them, and are searched exactly until there are enough of them and somebody asks for
+// less than an exact answer. From then on a background task groups them around centroids and gives each row a 1-bit and an 8-bit code; a search estimates by the first,
 // chooses by the second and decides in float32 (funnel_search.h). Newer rows are compressed in runs of a thousand, into
 // at most six segments; rows not yet compressed are scored whole, so that every add is found by the searches after it.
 //
