@@ -6,8 +6,10 @@
 
 namespace mneme {
 
+std::size_t WritePlan::stripe_of(const NodeId& id) { return std::hash<Uuid>()(id) % DatabaseImpl::kStripes; }
+
 WritePlan::~WritePlan() MNEME_NO_THREAD_SAFETY_ANALYSIS {
-  for (auto stripe = stripes_.rbegin(); stripe != stripes_.rend(); ++stripe) db_.stripes_[*stripe].unlock();
+  give_stripes_back();
   for (auto& [id, entry] : spaces_) entry->gate.unlock_shared();
 }
 
@@ -34,31 +36,53 @@ void WritePlan::take_stripes(std::vector<std::size_t> stripes) {
   stripes_ = std::move(stripes);
 }
 
+void WritePlan::give_stripes_back() {
+  for (auto stripe = stripes_.rbegin(); stripe != stripes_.rend(); ++stripe) db_.stripes_[*stripe].unlock();
+  stripes_.clear();
+}
+
+// Erasing a node erases its links, and each of them once: so the other ends are held too. Which they are is known for
+// certain only under the node's own stripe; where one is missing, all are given back and taken again in order.
+Status WritePlan::take_stripes_of_neighbours(std::span<const Batch::Operation> operations) {
+  for (;;) {
+    std::vector<std::size_t> wanted = stripes_;
+    for (const Batch::Operation& operation : operations) {
+      if (operation.kind != Batch::Operation::Kind::Erase) continue;
+      MNEME_ASSIGN(const std::vector<Link> links, db_.links(operation.space, operation.node, LinkDirection::Both, {}));
+      for (const Link& link : links) wanted.push_back(stripe_of(link.from == operation.node ? link.to : link.from));
+    }
+    std::sort(wanted.begin(), wanted.end());
+    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+    if (wanted.size() == stripes_.size()) return {};
+    give_stripes_back();
+    take_stripes(std::move(wanted));
+  }
+}
+
 Status WritePlan::lock(std::span<const Batch::Operation> operations) {
   std::vector<SpaceId> spaces;
   std::vector<std::size_t> stripes;
-  const auto stripe = [](const NodeId& id) { return std::hash<Uuid>()(id) % DatabaseImpl::kStripes; };
   for (const Batch::Operation& operation : operations) {
     if (std::find(spaces.begin(), spaces.end(), operation.space) == spaces.end()) spaces.push_back(operation.space);
     using Kind = Batch::Operation::Kind;
     if (operation.kind == Kind::Put || operation.kind == Kind::Erase) {
       // A node made here is nobody else's yet.
-      if (!operation.fresh) stripes.push_back(stripe(operation.node));
+      if (!operation.fresh) stripes.push_back(stripe_of(operation.node));
     } else {
-      stripes.push_back(stripe(operation.link.from));
-      stripes.push_back(stripe(operation.link.to));
+      stripes.push_back(stripe_of(operation.link.from));
+      stripes.push_back(stripe_of(operation.link.to));
     }
   }
   std::sort(spaces.begin(), spaces.end());
   for (const SpaceId space : spaces) MNEME_TRY(gate(space));
   take_stripes(std::move(stripes));
-  return {};
+  return take_stripes_of_neighbours(operations);
 }
 
 Status WritePlan::lock_nodes(SpaceId space, std::span<const NodeId> nodes) {
   MNEME_TRY(gate(space));
   std::vector<std::size_t> stripes;
-  for (const NodeId& id : nodes) stripes.push_back(std::hash<Uuid>()(id) % DatabaseImpl::kStripes);
+  for (const NodeId& id : nodes) stripes.push_back(stripe_of(id));
   take_stripes(std::move(stripes));
   return {};
 }

@@ -1,6 +1,7 @@
 // WritePlan: turns a batch into one commit.
 //
-// It holds the gates of the spaces and the stripes of the nodes that the batch names, so that what it reads of them stays
+// It holds the gates of the spaces and the stripes of the nodes that the batch names (and of the other ends of links that
+// go with an erased node), so that what it reads of them stays
 // true until the commit is published. Later operations of the batch see earlier ones; what remains is at most one
 // operation per node and per link, so that the order inside a commit no longer matters.
 #pragma once
@@ -44,7 +45,10 @@ class WritePlan {
     std::size_t order = 0;
   };
   Status gate(SpaceId id) MNEME_NO_THREAD_SAFETY_ANALYSIS;
+  static std::size_t stripe_of(const NodeId& id);
   void take_stripes(std::vector<std::size_t> stripes) MNEME_NO_THREAD_SAFETY_ANALYSIS;
+  void give_stripes_back() MNEME_NO_THREAD_SAFETY_ANALYSIS;
+  Status take_stripes_of_neighbours(std::span<const Batch::Operation> operations) MNEME_NO_THREAD_SAFETY_ANALYSIS;
   Result<NodeChange*> node(SpaceId space, const NodeId& id, bool fresh);
   Result<LinkChange*> link(SpaceId space, const Link& link);
   Status put(const Batch::Operation& operation);

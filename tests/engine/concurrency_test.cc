@@ -82,6 +82,24 @@ TEST_F(ConcurrencyTest, NeverShowsHalfABatchThroughAViewOrASearch) {
   expect_sound();
 }
 
+// Two commits that erased the two ends of a link each took it away: the count of links fell by two.
+TEST_F(ConcurrencyTest, CountsALinkOnceWhenBothItsEndsAreErasedAtOnce) {
+  for (int round = 0; round < 60; ++round) {
+    const NodeId a = put(named("a")), b = put(named("b"));
+    must(space().link({a, b}, Durability::Memory));
+    std::atomic<int> ready{0};
+    const auto erase = [&](const NodeId& node) {
+      ++ready;
+      while (ready < 2) {
+      }
+      must(space().erase(node, Durability::Memory));
+    };
+    run({[&] { erase(a); }, [&] { erase(b); }});
+    ASSERT_EQ(must(space().stats()).links, 0U) << "round " << round;
+  }
+  expect_sound();
+}
+
 TEST_F(ConcurrencyTest, SurvivesWritesErasesLinksMovesScansAndFlushesAtOnce) {
   constexpr int kNames = 40;
   options_.hot_bytes_max = 16 * kKiB;  // evicts all the time
