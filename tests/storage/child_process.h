@@ -78,13 +78,17 @@ inline int run_in_child(const std::function<void()>& work) {
   return status;
 }
 
-/// `work` runs until it is killed; it must not end by itself.
+/// `work` runs until it is killed, by a clock that it starts itself; it must not end by itself.
+inline void run_until_killed(const std::function<void()>& work) {
+  const int status = run_in_child(work);
+  ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << "wait status " << status;
+}
+/// The same, by a clock that starts with it.
 inline void run_until_killed(std::chrono::microseconds delay, const std::function<void()>& work) {
-  const int status = run_in_child([&] {
+  run_until_killed([&] {
     kill_this_process_after(delay);
     work();
   });
-  ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << "wait status " << status;
 }
 
 inline void expect_success_in_child(const std::function<void()>& work) {
