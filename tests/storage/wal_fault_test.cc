@@ -51,19 +51,17 @@ TEST_F(WalFaults, WhatIsReplayedAfterAFailedSyncIsDurable) {
 }
 
 TEST_F(WalFaults, AFailedWriteLeavesNothingAndTheLogGoesOn) {
-  // So large that no spare is prepared beside it: its write might be the one that fails.
-  options_.segment_bytes_min = options_.segment_bytes_max = kMiB;
   for (const Code code : {Code::NoSpace, Code::IoError}) {
     must_open();
     append("before");
-    fs().fail(Call::Write, 1, code);
+    fs().fail_my_next(Call::Write, code);
     EXPECT_EQ(append_text(wal(), std::string(1500, 'x')).status().code(), code);
     EXPECT_TRUE(wal().health().ok());
     crash();
     must_open();
     EXPECT_EQ(replayed_, appended_);
     EXPECT_EQ(recovery_.trimmed_bytes, 0u) << "the failed write was undone at once";
-    fs().fail(Call::Write, 1, code);
+    fs().fail_my_next(Call::Write, code);
     EXPECT_FALSE(append_text(wal(), "x").ok());
     append("after");
     crash();
@@ -80,7 +78,7 @@ TEST_F(WalFaults, AFailedWriteDoesNotComeBackAfterAPowerCut) {
   // In a segment of zeros, then in one that grows with each record, for it was needed before it was prepared.
   for (const bool grows : {false, true}) {
     if (grows) append(std::string(20'000, 'x'));
-    fs().fail(Call::Write, 1, Code::NoSpace);
+    fs().fail_my_next(Call::Write, Code::NoSpace);
     ASSERT_EQ(append_text(wal(), "never", Durability::Memory).status().code(), Code::NoSpace);
     for (int i = 0; i < 100; ++i) {
       const auto image = fs().after_power_loss(random());

@@ -179,15 +179,26 @@ FaultFileSystem::~FaultFileSystem() = default;
 void FaultFileSystem::fail(Call call, std::uint64_t nth, Code code, bool sticky) {
   Lock lock(mutex_);
   fault_call_ = call;
+  fault_thread_ = {};
   fault_at_ = calls_[static_cast<std::size_t>(call)] + nth;
   fault_code_ = code;
   fault_sticky_ = sticky;
   fault_fired_ = false;
 }
 
+void FaultFileSystem::fail_my_next(Call call, Code code) {
+  Lock lock(mutex_);
+  fault_at_ = 0;
+  fault_call_ = call;
+  fault_code_ = code;
+  fault_fired_ = false;
+  fault_thread_ = std::this_thread::get_id();
+}
+
 void FaultFileSystem::fail_nothing() {
   Lock lock(mutex_);
   fault_at_ = 0;
+  fault_thread_ = {};
 }
 
 void FaultFileSystem::set_failing_write_eighths(unsigned eighths) {
@@ -219,6 +230,11 @@ void FaultFileSystem::set_capacity(std::uint64_t bytes) {
 Status FaultFileSystem::enter(Call call, const Path& path) {
   ++calls_[static_cast<std::size_t>(call)];
   if (++calls_[static_cast<std::size_t>(Call::Any)] == action_at_) action_();
+  if (fault_thread_ == std::this_thread::get_id() && (fault_call_ == Call::Any || fault_call_ == call)) {
+    fault_thread_ = {};
+    fault_fired_ = true;
+    return {fault_code_, path.string() + ": injected fault"};
+  }
   if (fault_at_ == 0 || (fault_call_ != Call::Any && fault_call_ != call)) return {};
   const std::uint64_t count = calls_[static_cast<std::size_t>(fault_call_)];
   if (count != fault_at_ && !(fault_sticky_ && count > fault_at_)) return {};

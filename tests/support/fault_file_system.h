@@ -17,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "mneme/base/clock.h"
@@ -56,6 +57,8 @@ class FaultFileSystem final : public storage::FileSystem {
   /// The `nth` call of this kind from now on fails with `code`, and with `sticky` every one after it. A write that
   /// fails has written part of its bytes. Replaces the fault before it.
   void fail(Call call, std::uint64_t nth, Code code = Code::IoError, bool sticky = false);
+  /// The next call of this kind in this thread fails with `code`: one of a background thread may come before it.
+  void fail_my_next(Call call, Code code);
   void fail_nothing();
   /// How much a failing write writes before it fails: 0 to 8 eighths of its bytes; 4 at first.
   void set_failing_write_eighths(unsigned eighths);
@@ -124,6 +127,7 @@ class FaultFileSystem final : public storage::FileSystem {
   Code fault_code_ = Code::IoError;
   bool fault_sticky_ = false;
   bool fault_fired_ = false;
+  std::thread::id fault_thread_;  // of fail_my_next()
   unsigned failing_write_eighths_ = 4;
   std::uint64_t action_at_ = 0;
   std::function<void()> action_;
