@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace mneme::index {
 
@@ -22,6 +23,8 @@ void CodeQuery::prepare(const Codebook& codebook, const float* query, double squ
   if (codebook.metric == Metric::SquaredL2)
     for (std::size_t i = 0; i < bases_.size(); ++i)
       bases_[i] -= 2 * codebook.clusters.half_squared_norm(i) + static_cast<float>(squared_norm);
+  for (float& base : bases_)
+    if (!std::isfinite(base)) base = -std::numeric_limits<float>::max();
   make_planes();
   one_bit_.with_offsets = codebook.metric == Metric::SquaredL2;
   make_eight_bit();

@@ -94,7 +94,10 @@ void FunnelSearch::order_lists() {
   const auto [least, most] = std::minmax_element(bases.begin(), bases.end());
   const float highest = *most;
   const float per_bucket = *most > *least ? static_cast<float>(kBuckets - 1) / (*most - *least) : 0;
-  const auto bucket_of = [&](float base) { return static_cast<std::size_t>((highest - base) * per_bucket); };
+  const auto bucket_of = [&](float base) {
+    const float bucket = (highest - base) * per_bucket;  // no number where the difference overflows
+    return bucket < static_cast<float>(kBuckets - 1) ? static_cast<std::size_t>(bucket) : kBuckets - 1;
+  };
   buckets_.assign(kBuckets + 1, 0);
   for (const float base : bases) ++buckets_[bucket_of(base) + 1];
   for (std::size_t b = 1; b <= kBuckets; ++b) buckets_[b] += buckets_[b - 1];
@@ -162,7 +165,10 @@ void FunnelSearch::drop_unwanted(const CodeSegment& segment, std::size_t s, std:
 float FunnelSearch::kth_best(std::size_t k) {
   scores_.clear();
   for (std::size_t s = 0; s < used_.size(); ++s)
-    for (std::size_t i = 0; i < used_[s]; ++i) scores_.push_back(kept_[s][i].score);
+    for (std::size_t i = 0; i < used_[s]; ++i) {
+      const float score = kept_[s][i].score;
+      scores_.push_back(std::isnan(score) ? kNothing : score);  // of values near the largest float
+    }
   if (scores_.size() < k) return kNothing;
   const auto kth = scores_.begin() + static_cast<std::ptrdiff_t>(k - 1);
   std::nth_element(scores_.begin(), kth, scores_.end(), std::greater<>());
