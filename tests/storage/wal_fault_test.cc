@@ -12,9 +12,10 @@ using Call = FaultFileSystem::Call;
 class WalFaults : public WalTest {};
 
 TEST_F(WalFaults, AFailedSyncPoisonsTheLogUntilItIsOpenedAgain) {
+  options_.segment_bytes_min = options_.segment_bytes_max = kMiB;  // no spare, whose syncs would be counted
   must_open();
   append("acknowledged");
-  fs().fail(Call::Sync, 1);
+  fs().fail_my_next(Call::Sync, Code::IoError);
   bool told = false;
   const auto lsn = append_text(wal(), "unknown", Durability::Sync, [&](Lsn) { told = true; });
   EXPECT_EQ(lsn.status().code(), Code::Indeterminate);
@@ -37,7 +38,7 @@ TEST_F(WalFaults, AFailedSyncPoisonsTheLogUntilItIsOpenedAgain) {
 TEST_F(WalFaults, WhatIsReplayedAfterAFailedSyncIsDurable) {
   must_open();
   append("acknowledged");
-  fs().fail(Call::Sync, 1);
+  fs().fail_my_next(Call::Sync, Code::IoError);
   ASSERT_FALSE(append_text(wal(), "unknown").ok());
   must_open();
   ASSERT_EQ(replayed_, (Entries{{1, "acknowledged"}, {2, "unknown"}}));
