@@ -54,6 +54,11 @@ std::vector<float> half_squared_norms_of(const std::vector<float>& centroids, st
   return halves;
 }
 
+// So large that no product of two vectors of such levels reaches 2^31.
+int levels_for(std::size_t dimension) {
+  return static_cast<int>(std::min(32767.0, std::sqrt(2147483647.0 / static_cast<double>(dimension))));
+}
+
 struct Stopped {};
 
 // What FAISS's k-means asks for the nearest centroid of each row. Its own flat index is scalar code behind OpenMP.
@@ -88,7 +93,30 @@ class Assigner final : public faiss::IndexFlatL2 {
 Clusters::Clusters(std::vector<float> centroids, std::size_t dimension)
     : dimension_(dimension),
       centroids_(std::move(centroids)),
-      half_squared_norms_(half_squared_norms_of(centroids_, dimension)) {}
+      half_squared_norms_(half_squared_norms_of(centroids_, dimension)),
+      levels_(centroids_.size()),
+      level_sizes_(half_squared_norms_.size()),
+      levels_max_(levels_for(dimension)) {
+  for (std::size_t i = 0; i < count(); ++i) {
+    float largest = 0;
+    for (std::size_t d = 0; d < dimension; ++d) largest = std::max(largest, std::abs(centroid(i)[d]));
+    level_sizes_[i] = largest / static_cast<float>(levels_max_);
+    const float inverse = largest > 0 ? static_cast<float>(levels_max_) / largest : 0;
+    for (std::size_t d = 0; d < dimension; ++d)
+      levels_[i * dimension + d] = static_cast<std::int16_t>(std::lrint(centroid(i)[d] * inverse));
+    level_size_most_ = std::max(level_size_most_, level_sizes_[i]);
+    norm_most_ = std::max(norm_most_, std::sqrt(2 * half_squared_norms_[i]));
+  }
+}
+
+float Clusters::level_error(float largest) const {
+  const float of_query = largest / static_cast<float>(levels_max_) * norm_most_;
+  return std::sqrt((level_size_most_ * level_size_most_ + of_query * of_query) / 12);
+}
+
+void Clusters::products(const float* query, float* out) const {
+  inner_products(query, centroids_.data(), count(), dimension_, out);
+}
 
 Result<Clusters> Clusters::train(std::span<const float> rows, std::size_t dimension, std::size_t count,
                                  const std::atomic<bool>& stop) try {
@@ -110,10 +138,6 @@ Result<Clusters> Clusters::train(std::span<const float> rows, std::size_t dimens
   return {Code::Busy, "clusters: no memory to group " + std::to_string(rows.size() / dimension) + " rows"};
 } catch (const std::exception& failure) {
   return {Code::Internal, std::string("clusters: ") + failure.what()};
-}
-
-void Clusters::products(const float* query, float* out) const {
-  inner_products(query, centroids_.data(), count(), dimension_, out);
 }
 
 void Clusters::assign(std::span<const float> rows, std::span<std::uint32_t> nearest) const {

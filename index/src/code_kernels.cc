@@ -5,6 +5,10 @@
 
 #include "code_kernels.h"
 
+#include <algorithm>
+#include <functional>
+#include <limits>
+
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wold-style-cast"  // Highway's headers, at the point of use
 #endif
@@ -16,12 +20,12 @@ namespace mneme::index::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-using Words = hn::CappedTag<std::uint64_t, kBlockRows>;
+using Words = hn::CappedTag<std::uint64_t, kBlockRows / 2>;
 using WordVec = hn::Vec<Words>;
 inline constexpr std::size_t kPlanes = 4;
-inline constexpr std::size_t kBlocksAhead = 12;
+inline constexpr std::size_t kBlocksAhead = 6;
 
-// Σ over planes and words of 2^p × popcount, for the rows of one vector.
+// Σ over planes and words of 2^p × popcount, the last plane's taken away, for the rows of one vector.
 HWY_INLINE WordVec weighted_counts(const OneBitQuery& query, const std::uint64_t* words) {
   const Words d;
   WordVec sum[kPlanes] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
@@ -33,53 +37,114 @@ HWY_INLINE WordVec weighted_counts(const OneBitQuery& query, const std::uint64_t
       sum[p] = hn::Add(sum[p], hn::PopulationCount(hn::And(code, hn::Set(d, plane[p]))));
   }
   const WordVec low = hn::Add(sum[0], hn::ShiftLeft<1>(sum[1]));
-  const WordVec high = hn::Add(sum[2], hn::ShiftLeft<1>(sum[3]));
+  const WordVec high = hn::Sub(sum[2], hn::ShiftLeft<1>(sum[3]));
   return hn::Add(low, hn::ShiftLeft<2>(high));
 }
 
-// Counts are far below 2^52, so that their bits are the low mantissa of 2^52 + count.
-HWY_INLINE hn::Vec<hn::Rebind<float, Words>> to_floats(WordVec counts) {
-  const Words d;
-  const hn::RebindToFloat<Words> doubles;
-  const WordVec biased = hn::Or(counts, hn::Set(d, 0x4330000000000000ull));
-  return hn::DemoteTo(hn::Rebind<float, Words>(), hn::Sub(hn::BitCast(doubles, biased), hn::Set(doubles, 0x1p52)));
+// The counts of as many rows as a vector of floats has lanes. They are far from 2^31.
+#if HWY_TARGET == HWY_SCALAR
+using Floats = hn::CappedTag<float, 1>;
+HWY_INLINE hn::Vec<Floats> counts_of_rows(const OneBitQuery& query, const std::uint64_t* words) {
+  const auto count = static_cast<std::int64_t>(hn::GetLane(weighted_counts(query, words)));
+  return hn::Set(Floats(), static_cast<float>(count));
+}
+#else
+using Floats = hn::CappedTag<float, kBlockRows>;
+HWY_INLINE hn::Vec<Floats> counts_of_rows(const OneBitQuery& query, const std::uint64_t* words) {
+  const hn::RebindToSigned<Floats> ints;
+  const auto low = hn::BitCast(ints, weighted_counts(query, words));
+  const auto high = hn::BitCast(ints, weighted_counts(query, words + hn::Lanes(Words())));
+  return hn::ConvertTo(Floats(), hn::ConcatEven(ints, high, low));
+}
+#endif
+
+// Where block b of a list lies, counted on into the list after it.
+HWY_INLINE const std::byte* ahead_of(const OneBitList& list, std::size_t block, std::size_t bytes) {
+  const std::size_t blocks = (list.rows + kBlockRows - 1) / kBlockRows;
+  if (block < blocks) return list.blocks + block * bytes;
+  return block - blocks < (list.next_rows + kBlockRows - 1) / kBlockRows ? list.next_blocks + (block - blocks) * bytes
+                                                                         : nullptr;
 }
 
-Candidate* ScanOneBit(const OneBitQuery& query, const std::byte* blocks, std::size_t rows, std::uint32_t position,
-                      float base, float threshold, Candidate* out) {
-  const Words d;
-  const hn::Rebind<float, Words> floats;
-  const std::size_t lanes = hn::Lanes(d);
+std::size_t ScanOneBit(const OneBitQuery& query, const OneBitList& list, float threshold, const Candidates& out,
+                       std::size_t count) {
+  const Floats floats;
+  const hn::RebindToUnsigned<Floats> ints;
+  const std::size_t lanes = hn::Lanes(floats);
   const std::size_t bytes = block_bytes(query.words, query.with_offsets);
   const auto twice_step = hn::Set(floats, 2 * query.step);
   const auto offset = hn::Set(floats, -query.step * query.sum_of_levels);
-  const auto lowest = hn::Set(floats, query.lowest);
-  const auto from = hn::Set(floats, base);
+  const auto base = hn::Set(floats, list.base);
   const auto least = hn::Set(floats, threshold);
-  HWY_ALIGN float scores[kBlockRows];
-  for (std::size_t row = 0; row < rows; row += kBlockRows, blocks += bytes) {
-    const auto* words = reinterpret_cast<const std::uint64_t*>(blocks);
-    const auto* slope = reinterpret_cast<const float*>(blocks + query.words * 64);
-    const float* ones = slope + kBlockRows;
-    for (std::size_t line = 0; line < bytes; line += 64) __builtin_prefetch(blocks + kBlocksAhead * bytes + line);
-    bool any = false;
-    for (std::size_t part = 0; part < kBlockRows; part += lanes) {
-      const auto counts = to_floats(weighted_counts(query, words + part));
-      const auto signs = hn::MulAdd(counts, twice_step, offset);
-      auto score =
-          hn::MulAdd(hn::LoadU(floats, slope + part), signs, hn::MulAdd(hn::LoadU(floats, ones + part), lowest, from));
-      if (query.with_offsets) score = hn::Add(score, hn::LoadU(floats, ones + kBlockRows + part));
-      hn::StoreU(score, floats, scores + part);
-      any |= !hn::AllFalse(floats, hn::Gt(score, least));
-    }
-    if (!any) continue;
-    const std::size_t n = rows - row < kBlockRows ? rows - row : kBlockRows;
-    for (std::size_t i = 0; i < n; ++i) {
-      *out = {scores[i], base, position + static_cast<std::uint32_t>(row + i)};
-      out += scores[i] > threshold ? 1 : 0;
+  const std::byte* block = list.blocks;
+  for (std::size_t row = 0; row < list.rows; block += bytes) {
+    if (const std::byte* ahead = ahead_of(list, row / kBlockRows + kBlocksAhead, bytes))
+      for (std::size_t line = 0; line < bytes; line += kCacheLine) __builtin_prefetch(ahead + line);
+    const auto* words = reinterpret_cast<const std::uint64_t*>(block);
+    const auto* slope = reinterpret_cast<const float*>(words + query.words * kBlockRows);
+    for (std::size_t part = 0; part < kBlockRows && row < list.rows; part += lanes, row += lanes) {
+      const auto signs = hn::MulAdd(counts_of_rows(query, words + part), twice_step, offset);
+      auto score = hn::MulAdd(hn::LoadU(floats, slope + part), signs, base);
+      if (query.with_offsets) score = hn::Add(score, hn::LoadU(floats, slope + kBlockRows + part));
+      auto chosen = hn::Gt(score, least);
+      if (row + lanes > list.rows) chosen = hn::And(chosen, hn::FirstN(floats, list.rows - row));
+      if (hn::AllFalse(floats, chosen)) continue;
+      const auto position = hn::Iota(ints, list.position + static_cast<std::uint32_t>(row));
+      hn::StoreU(hn::Compress(score, chosen), floats, out.scores + count);
+      hn::StoreU(hn::Compress(position, hn::RebindMask(ints, chosen)), ints, out.positions + count);
+      hn::StoreU(base, floats, out.bases + count);
+      count += hn::CountTrue(floats, chosen);
     }
   }
-  return out;
+  return count;
+}
+
+std::size_t KeepAtLeast(float threshold, const Candidates& rows, std::size_t count) {
+  const Floats floats;
+  const hn::RebindToUnsigned<Floats> ints;
+  const std::size_t lanes = hn::Lanes(floats);
+  const auto least = hn::Set(floats, threshold);
+  std::size_t kept = 0;  // never ahead of what is read
+  for (std::size_t i = 0; i < count; i += lanes) {
+    const auto score = hn::LoadU(floats, rows.scores + i), base = hn::LoadU(floats, rows.bases + i);
+    const auto position = hn::LoadU(ints, rows.positions + i);
+    auto chosen = hn::Ge(score, least);
+    if (i + lanes > count) chosen = hn::And(chosen, hn::FirstN(floats, count - i));
+    hn::StoreU(hn::Compress(score, chosen), floats, rows.scores + kept);
+    hn::StoreU(hn::Compress(base, chosen), floats, rows.bases + kept);
+    hn::StoreU(hn::Compress(position, hn::RebindMask(ints, chosen)), ints, rows.positions + kept);
+    kept += hn::CountTrue(floats, chosen);
+  }
+  return kept;
+}
+
+// Values above `pivot` to `above`, the others to the front of `values`. @return how many are above
+std::size_t Split(float pivot, float* values, std::size_t count, float* above) {
+  const Floats floats;
+  const std::size_t lanes = hn::Lanes(floats);
+  const auto middle = hn::Set(floats, pivot);
+  std::size_t high = 0, low = 0;
+  for (std::size_t i = 0; i < count; i += lanes) {
+    const auto value = hn::LoadU(floats, values + i);
+    const auto real = hn::FirstN(floats, count - i);
+    const auto is_above = hn::And(hn::Gt(value, middle), real);
+    const auto is_low = hn::AndNot(is_above, real);
+    hn::StoreU(hn::Compress(value, is_above), floats, above + high);
+    hn::StoreU(hn::Compress(value, is_low), floats, values + low);
+    high += hn::CountTrue(floats, is_above);
+    low += hn::CountTrue(floats, is_low);
+  }
+  return high;
+}
+
+void ReplaceNoNumbers(float* values, std::size_t count) {
+  const Floats floats;
+  const std::size_t lanes = hn::Lanes(floats);
+  const auto least = hn::Set(floats, -std::numeric_limits<float>::infinity());
+  for (std::size_t i = 0; i < count; i += lanes) {
+    const auto value = hn::LoadU(floats, values + i);
+    hn::StoreU(hn::IfThenElse(hn::IsNaN(value), least, value), floats, values + i);
+  }
 }
 
 // The target has VNNI, but Highway 1.0.3 does not tell the compiler.
@@ -125,15 +190,35 @@ MNEME_WITH_VNNI inline std::int32_t eight_bit_product(const std::int8_t* query, 
 }
 
 MNEME_WITH_VNNI void EightBitProducts(const std::int8_t* query, const std::uint8_t* codes, std::size_t stride,
-                                      std::span<const Candidate> rows, std::int32_t* out) {
+                                      std::span<const std::uint32_t> positions, std::int32_t* out) {
   constexpr std::size_t kAhead = 6;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (i + kAhead < rows.size()) {
-      const std::uint8_t* next = codes + rows[i + kAhead].position * stride;
-      for (std::size_t line = 0; line < stride; line += 64) __builtin_prefetch(next + line);
+  for (std::size_t i = 0; i < positions.size(); ++i) {
+    if (i + kAhead < positions.size()) {
+      const std::uint8_t* next = codes + positions[i + kAhead] * stride;
+      for (std::size_t line = 0; line < stride; line += kCacheLine) __builtin_prefetch(next + line);
     }
-    out[i] = eight_bit_product(query, codes + rows[i].position * stride, stride);
+    out[i] = eight_bit_product(query, codes + positions[i] * stride, stride);
   }
+}
+
+void SixteenBitProducts(const std::int16_t* query, const std::int16_t* rows, std::size_t count, std::size_t stride,
+                        std::int32_t* out) {
+#if HWY_TARGET == HWY_SCALAR
+  for (std::size_t i = 0; i < count; ++i, rows += stride) {
+    out[i] = 0;
+    for (std::size_t d = 0; d < stride; ++d) out[i] += static_cast<std::int32_t>(query[d]) * rows[d];
+  }
+#else
+  const hn::CappedTag<std::int16_t, 32> d16;
+  const hn::RepartitionToWide<decltype(d16)> d32;
+  const std::size_t lanes = hn::Lanes(d16);
+  for (std::size_t i = 0; i < count; ++i, rows += stride) {
+    auto even = hn::Zero(d32), odd = hn::Zero(d32);
+    for (std::size_t at = 0; at < stride; at += lanes)
+      even = hn::ReorderWidenMulAccumulate(d32, hn::LoadU(d16, query + at), hn::LoadU(d16, rows + at), even, odd);
+    out[i] = hn::GetLane(hn::SumOfLanes(d32, hn::Add(even, odd)));
+  }
+#endif
 }
 
 void Butterfly(float* a, float* b, std::size_t half) {
@@ -160,16 +245,57 @@ HWY_AFTER_NAMESPACE();
 namespace mneme::index {
 
 HWY_EXPORT(ScanOneBit);
+HWY_EXPORT(KeepAtLeast);
+HWY_EXPORT(Split);
+HWY_EXPORT(ReplaceNoNumbers);
 HWY_EXPORT(EightBitProducts);
+HWY_EXPORT(SixteenBitProducts);
 HWY_EXPORT(Butterfly);
 
-Candidate* scan_one_bit(const OneBitQuery& query, const std::byte* blocks, std::size_t rows, std::uint32_t position,
-                        float base, float threshold, Candidate* out) {
-  return HWY_DYNAMIC_DISPATCH(ScanOneBit)(query, blocks, rows, position, base, threshold, out);
+std::size_t scan_one_bit(const OneBitQuery& query, const OneBitList& list, float threshold, const Candidates& out,
+                         std::size_t count) {
+  return HWY_DYNAMIC_DISPATCH(ScanOneBit)(query, list, threshold, out, count);
+}
+std::size_t keep_at_least(float threshold, const Candidates& rows, std::size_t count) {
+  return HWY_DYNAMIC_DISPATCH(KeepAtLeast)(threshold, rows, count);
 }
 void eight_bit_products(const std::int8_t* query, const std::uint8_t* codes, std::size_t stride,
-                        std::span<const Candidate> rows, std::int32_t* out) {
-  HWY_DYNAMIC_DISPATCH(EightBitProducts)(query, codes, stride, rows, out);
+                        std::span<const std::uint32_t> positions, std::int32_t* out) {
+  HWY_DYNAMIC_DISPATCH(EightBitProducts)(query, codes, stride, positions, out);
+}
+void sixteen_bit_products(const std::int16_t* query, const std::int16_t* rows, std::size_t count, std::size_t stride,
+                          std::int32_t* out) {
+  HWY_DYNAMIC_DISPATCH(SixteenBitProducts)(query, rows, count, stride, out);
+}
+
+// Quickselect whose pivot is what a sample says the k-th largest is (Floyd and Rivest, 1975), split by whole vectors.
+float kth_largest(float* values, std::size_t count, std::size_t k, float* scratch) {
+  constexpr std::size_t kSmall = 64, kSample = 31;
+  HWY_DYNAMIC_DISPATCH(ReplaceNoNumbers)(values, count);
+  while (count > kSmall) {
+    float sample[kSample];
+    for (std::size_t i = 0; i < kSample; ++i) sample[i] = values[i * (count - 1) / (kSample - 1)];
+    const std::size_t rank = std::min(kSample - 1, k * kSample / count);
+    std::nth_element(sample, sample + rank, sample + kSample, std::greater<>());
+    const std::size_t above = HWY_DYNAMIC_DISPATCH(Split)(sample[rank], values, count, scratch);
+    if (k <= above) {
+      std::swap(values, scratch);
+      count = above;
+      continue;
+    }
+    k -= above;
+    count -= above;
+    if (above > 0) continue;
+    // None is above the pivot: it and its equals are the largest.
+    const auto smaller = std::partition(values, values + count, [&](float value) { return value == sample[rank]; });
+    const auto equal = static_cast<std::size_t>(smaller - values);
+    if (k <= equal) return sample[rank];
+    k -= equal;
+    count -= equal;
+    values = smaller;
+  }
+  std::nth_element(values, values + (k - 1), values + count, std::greater<>());
+  return values[k - 1];
 }
 void butterfly(float* a, float* b, std::size_t half) { HWY_DYNAMIC_DISPATCH(Butterfly)(a, b, half); }
 

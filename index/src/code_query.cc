@@ -6,7 +6,7 @@
 
 namespace mneme::index {
 
-void CodeQuery::prepare(const Codebook& codebook, const float* query, double squared_norm) {
+void CodeQuery::prepare(const Codebook& codebook, const float* query, double squared_norm, float base_error) {
   const std::size_t size = codebook.rotation.size();
   rotated_.resize(size);
   scratch_.resize(size);
@@ -18,8 +18,9 @@ void CodeQuery::prepare(const Codebook& codebook, const float* query, double squ
   if (factor != 1)
     for (float& value : rotated_) value *= static_cast<float>(factor);
   norm_ = static_cast<float>(norm * factor);
-  bases_.resize(codebook.clusters.count());
-  codebook.clusters.products(rotated_.data(), bases_.data());
+  largest_ = 0;
+  for (const float value : rotated_) largest_ = std::max(largest_, std::abs(value));
+  make_bases(codebook.clusters, base_error);
   if (codebook.metric == Metric::SquaredL2)
     for (std::size_t i = 0; i < bases_.size(); ++i)
       bases_[i] -= 2 * codebook.clusters.half_squared_norm(i) + static_cast<float>(squared_norm);
@@ -30,30 +31,46 @@ void CodeQuery::prepare(const Codebook& codebook, const float* query, double squ
   make_eight_bit();
 }
 
+// In integers, where what that rounds away is small beside what codes of rows do. Not where the rows of a list lie close
+// together and far from the origin.
+void CodeQuery::make_bases(const Clusters& clusters, float base_error) {
+  bases_.resize(clusters.count());
+  if (!(clusters.level_error(largest_ / norm_) <= base_error))  // also where it is no number
+    return clusters.products(rotated_.data(), bases_.data());
+  const float level_size = largest_ / static_cast<float>(clusters.levels_max());
+  const float inverse = level_size > 0 ? 1 / level_size : 0;
+  sixteen_bit_.resize(rotated_.size());
+  for (std::size_t d = 0; d < rotated_.size(); ++d)
+    sixteen_bit_[d] = static_cast<std::int16_t>(std::lrint(rotated_[d] * inverse));
+  products_.resize(clusters.count());
+  sixteen_bit_products(sixteen_bit_.data(), clusters.levels(), clusters.count(), rotated_.size(), products_.data());
+  const std::span<const float> sizes = clusters.level_sizes();
+  for (std::size_t i = 0; i < bases_.size(); ++i) bases_[i] = level_size * sizes[i] * static_cast<float>(products_[i]);
+}
+
+// Levels from −8 to 7 in two's complement.
 void CodeQuery::make_planes() {
   const std::size_t size = rotated_.size();
-  const auto [least, most] = std::minmax_element(rotated_.begin(), rotated_.end());
-  const float lowest = *least, step = (*most - *least) / 15;
+  const float step = largest_ / 7.5F;
   const float inverse = step > 0 ? 1 / step : 0;
-  planes_.assign(size / 64 * 4, 0);
-  std::uint32_t sum = 0;
+  planes_.resize(size / 64 * 4);
+  std::int32_t sum = 0;
   for (std::size_t word = 0; word < size / 64; ++word) {
     std::uint64_t plane[4] = {};
     for (std::size_t bit = 0; bit < 64; ++bit) {
-      const auto level = static_cast<std::uint32_t>((rotated_[word * 64 + bit] - lowest) * inverse + 0.5F);
+      const auto level = std::clamp(static_cast<std::int32_t>(std::lrint(rotated_[word * 64 + bit] * inverse)), -8, 7);
       sum += level;
-      for (std::size_t p = 0; p < 4; ++p) plane[p] |= static_cast<std::uint64_t>(level >> p & 1) << bit;
+      for (std::size_t p = 0; p < 4; ++p)
+        plane[p] |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(level) >> p & 1) << bit;
     }
     std::copy_n(plane, 4, planes_.begin() + static_cast<std::ptrdiff_t>(word * 4));
   }
-  one_bit_ = {planes_.data(), size / 64, step, lowest, static_cast<float>(sum), false};
+  one_bit_ = {planes_.data(), size / 64, step, static_cast<float>(sum), false};
 }
 
 void CodeQuery::make_eight_bit() {
-  float largest = 0;
-  for (const float value : rotated_) largest = std::max(largest, std::abs(value));
-  eight_bit_scale_ = largest / 127;
-  const float inverse = largest > 0 ? 127 / largest : 0;
+  eight_bit_scale_ = largest_ / 127;
+  const float inverse = largest_ > 0 ? 127 / largest_ : 0;
   eight_bit_.resize(rotated_.size());
   sum_of_eight_bit_ = 0;
   for (std::size_t d = 0; d < rotated_.size(); ++d) {
@@ -62,14 +79,15 @@ void CodeQuery::make_eight_bit() {
   }
 }
 
-void CodeQuery::score_eight_bit(const CodeSegment& segment, std::span<Candidate> rows) {
-  products_.resize(rows.size());
-  eight_bit_products(eight_bit_.data(), segment.eight_bit(), rotated_.size(), rows, products_.data());
+void CodeQuery::score_eight_bit(const CodeSegment& segment, const Candidates& rows, std::size_t count) {
+  products_.resize(count);
+  eight_bit_products(eight_bit_.data(), segment.eight_bit(), rotated_.size(), {rows.positions, count},
+                     products_.data());
   const std::int32_t bias = 128 * sum_of_eight_bit_;  // codes are stored 128 too high
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::uint32_t at = rows[i].position;
-    rows[i].score = rows[i].base + segment.scale(at) * eight_bit_scale_ * static_cast<float>(products_[i] - bias) +
-                    segment.offset(at);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t at = rows.positions[i];
+    rows.scores[i] = rows.bases[i] + segment.scale(at) * eight_bit_scale_ * static_cast<float>(products_[i] - bias) +
+                     segment.offset(at);
   }
 }
 

@@ -11,8 +11,9 @@ namespace mneme::index {
 
 class CodeQuery {
  public:
-  /// Rotates and quantises. The query's norm is finite; `squared_norm` is its square.
-  void prepare(const Codebook& codebook, const float* query, double squared_norm);
+  /// Rotates and quantises. The query's norm is finite; `squared_norm` is its square. Bases of a query of length 1 may
+  /// have a standard error of `base_error`.
+  void prepare(const Codebook& codebook, const float* query, double squared_norm, float base_error);
 
   /// Of the prepared vector: 1 for cosine, the query's for inner product, twice the query's for squared L2. Errors of
   /// codes are in units of it.
@@ -21,20 +22,22 @@ class CodeQuery {
   /// What the query scores with the centroid of each list.
   std::span<const float> bases() const { return bases_; }
   /// Scores of rows by their 8-bit codes, in place of the estimates.
-  void score_eight_bit(const CodeSegment& segment, std::span<Candidate> rows);
+  void score_eight_bit(const CodeSegment& segment, const Candidates& rows, std::size_t count);
   /// Largest level of the 8-bit query in units of its values: half of it is what rounding may leave.
   float eight_bit_step() const { return eight_bit_scale_; }
 
  private:
+  void make_bases(const Clusters& clusters, float base_error);
   void make_planes();
   void make_eight_bit();
 
   std::vector<float> rotated_, scratch_, bases_;
   std::vector<std::uint64_t> planes_;
   std::vector<std::int8_t> eight_bit_;
+  std::vector<std::int16_t> sixteen_bit_;
   std::vector<std::int32_t> products_;
   OneBitQuery one_bit_{};
-  float norm_ = 0, eight_bit_scale_ = 0;
+  float norm_ = 0, largest_ = 0, eight_bit_scale_ = 0;
   std::int32_t sum_of_eight_bit_ = 0;
 };
 

@@ -72,10 +72,10 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   segment->block_bytes_ = mneme::index::block_bytes(segment->words_, l2);
   segment->lay_out(list_of, slots, codebook->clusters.count());
   const std::size_t positions = segment->slots_.size();
-  segment->blocks_.resize(positions / kBlockRows * segment->block_bytes_);
-  segment->eight_bit_.resize(positions * size);
-  segment->scales_.resize(positions);
-  if (l2) segment->offsets_.resize(positions);
+  segment->blocks_ = HugeArray<std::byte>(positions / kBlockRows * segment->block_bytes_);
+  segment->eight_bit_ = HugeArray<std::uint8_t>(positions * size);
+  segment->scales_ = HugeArray<float>(positions);
+  if (l2) segment->offsets_ = HugeArray<float>(positions);
 
   // Where each row went, by its place in `slots`: lists keep that order.
   std::vector<std::uint32_t> next = segment->list_begin_, position(slots.size());
@@ -109,7 +109,8 @@ void CodeSegment::lay_out(std::span<const std::uint32_t> list_of, std::span<cons
     list_begin_[list] = begin;
     begin += static_cast<std::uint32_t>((list_rows_[list] + kBlockRows - 1) / kBlockRows * kBlockRows);
   }
-  slots_.assign(begin, kNoSlot);
+  slots_ = HugeArray<Slot>(begin);
+  std::fill_n(slots_.data(), begin, kNoSlot);
   std::vector<std::uint32_t> next = list_begin_;
   for (std::size_t i = 0; i < slots.size(); ++i) slots_[next[list_of[i]]++] = slots[i];
 }
@@ -123,7 +124,6 @@ void CodeSegment::encode_row(const float* rotated, const float* centroid, std::u
   std::uint8_t* const code = eight_bit_.data() + position * size;
   double length1 = 0, length2 = 0, with_centroid = 0;
   float largest = 0;
-  std::size_t ones = 0;
   for (std::size_t word = 0; word < words_; ++word) {
     std::uint64_t bits = 0;
     for (std::size_t bit = 0; bit < 64; ++bit) {
@@ -135,7 +135,6 @@ void CodeSegment::encode_row(const float* rotated, const float* centroid, std::u
       with_centroid += static_cast<double>(residual) * centroid[d];
       largest = std::max(largest, std::abs(residual));
     }
-    ones += static_cast<std::size_t>(std::popcount(bits));
     std::memcpy(block + (word * kBlockRows + lane) * sizeof bits, &bits, sizeof bits);
   }
   const float scale = largest / 127;
@@ -146,11 +145,10 @@ void CodeSegment::encode_row(const float* rotated, const float* centroid, std::u
 
   const auto dimensions = static_cast<double>(size);
   const double slope = length1 > 0 ? length2 / length1 : 0;
-  auto* const row = reinterpret_cast<float*>(block + words_ * 64) + lane;
+  auto* const row = reinterpret_cast<float*>(block + words_ * kBlockRows * sizeof(std::uint64_t)) + lane;
   row[0] = static_cast<float>(slope);
-  row[kBlockRows] = static_cast<float>(slope * (2.0 * static_cast<double>(ones) - dimensions));
   if (metric == Metric::SquaredL2)
-    row[2 * kBlockRows] = offsets_[position] = static_cast<float>(-(length2 + 2 * with_centroid));
+    row[kBlockRows] = offsets_[position] = static_cast<float>(-(length2 + 2 * with_centroid));
   // The share of the residual that its signs point along, and what is left across it in a random direction.
   const double along = length2 > 0 ? length1 * length1 / (length2 * dimensions) : 1;
   sums.one_bit_error += std::sqrt(length2 * (1 - along) / along / std::max(1.0, dimensions - 1));
@@ -165,9 +163,8 @@ std::size_t CodeSegment::list_of(std::uint32_t position) const {
 }
 
 std::uint64_t CodeSegment::bytes_used() const {
-  return sizeof *this + blocks_.capacity() + eight_bit_.capacity() +
-         (scales_.capacity() + offsets_.capacity()) * sizeof(float) +
-         (slots_.capacity() + list_begin_.capacity() + list_rows_.capacity()) * sizeof(std::uint32_t);
+  return sizeof *this + blocks_.bytes_used() + eight_bit_.bytes_used() + scales_.bytes_used() + offsets_.bytes_used() +
+         slots_.bytes_used() + (list_begin_.capacity() + list_rows_.capacity()) * sizeof(std::uint32_t);
 }
 
 }  // namespace mneme::index

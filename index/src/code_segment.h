@@ -17,6 +17,7 @@
 #include "clusters.h"
 #include "code_kernels.h"
 #include "exact_rows.h"
+#include "huge_array.h"
 #include "rotation.h"
 
 namespace mneme::index {
@@ -74,10 +75,10 @@ class CodeSegment {
   Lsn as_of_;
   std::size_t rows_ = 0, dead_before_ = 0, words_ = 0, block_bytes_ = 0;
   std::vector<std::uint32_t> list_begin_, list_rows_;
-  std::vector<std::byte> blocks_;
-  std::vector<std::uint8_t> eight_bit_;
-  std::vector<float> scales_, offsets_;
-  std::vector<Slot> slots_;
+  HugeArray<std::byte> blocks_;
+  HugeArray<std::uint8_t> eight_bit_;
+  HugeArray<float> scales_, offsets_;
+  HugeArray<Slot> slots_;
   float one_bit_error_ = 0, eight_bit_error_ = 0, residual_length_ = 0;
 };
 using CodeSegmentPtr = std::shared_ptr<const CodeSegment>;

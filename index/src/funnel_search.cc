@@ -42,9 +42,12 @@ bool FunnelSearch::run(const ExactRows& rows, const Codebook& codebook, std::spa
 void FunnelSearch::prepare(const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
                            const FunnelRequest& request) {
   work_ = {};
-  query_.prepare(codebook, request.query, request.squared_norm);
-  if (kept_.size() < segments.size()) kept_.resize(segments.size());
-  used_.assign(segments.size(), 0);
+  float eight_bit_error = std::numeric_limits<float>::infinity();
+  for (const CodeSegmentPtr& segment : segments)
+    if (segment->rows() > 0) eight_bit_error = std::min(eight_bit_error, segment->eight_bit_error());
+  query_.prepare(codebook, request.query, request.squared_norm, eight_bit_error / 4);
+  kept_.resize(std::max(kept_.size(), segments.size()));
+  for (Kept& kept : kept_) kept.used = 0;
   float one_bit_error = 0, residual = 0;
   for (const CodeSegmentPtr& segment : segments) {
     one_bit_error = std::max(one_bit_error, segment->one_bit_error());
@@ -80,10 +83,10 @@ void FunnelSearch::explore(const ExactRows& rows, const Codebook& codebook, std:
   for (std::uint32_t i = 0; i < order_.size(); ++i) rank[order_[i]] = i;
   explored.rows.clear();
   for (std::size_t s = 0; s < segments.size(); ++s)
-    for (std::size_t i = 0; i < used_[s]; ++i) {
-      const Candidate& row = kept_[s][i];
-      explored.rows.push_back({segments[s]->slot(row.position), sigmas(kth_ - row.base, probe_sigma_),
-                               sigmas(kth_ - row.score, keep_sigma_), rank[segments[s]->list_of(row.position)]});
+    for (std::size_t i = 0; i < kept_[s].used; ++i) {
+      const std::uint32_t position = kept_[s].positions[i];
+      explored.rows.push_back({segments[s]->slot(position), sigmas(kth_ - kept_[s].bases[i], probe_sigma_),
+                               sigmas(kth_ - kept_[s].scores[i], keep_sigma_), rank[segments[s]->list_of(position)]});
     }
 }
 
@@ -119,70 +122,80 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
   const bool drops = request.filter != nullptr || request.check_visible;
   std::size_t total = 0;
   std::size_t raise_at = std::max<std::size_t>(2 * request.k, 64);
-  for (const std::uint32_t list : order_) {
-    const float base = query_.bases()[list];
-    if (base + reach < kth_ || work_.lists == effort.lists_max) break;
+  for (std::size_t i = 0; i < order_.size(); ++i) {
+    const std::uint32_t list = order_[i];
+    if (query_.bases()[list] + reach < kth_ || work_.lists == effort.lists_max) break;
     ++work_.lists;
+    const std::uint32_t next = i + 1 < order_.size() ? order_[i + 1] : list;
     for (std::size_t s = 0; s < segments.size(); ++s) {
-      const CodeSegment& segment = *segments[s];
-      const std::size_t n = segment.list_rows(list);
-      if (n == 0) continue;
-      std::vector<Candidate>& kept = kept_[s];
-      const std::size_t before = used_[s];
-      if (kept.size() < before + n + 1) kept.resize(std::max(before + n + 1, 2 * kept.size()));
-      Candidate* const begin = kept.data() + before;
-      Candidate* const end = scan_one_bit(query_.one_bit(), segment.list_blocks(list), n, segment.list_begin(list),
-                                          base, threshold_, begin);
-      used_[s] += static_cast<std::size_t>(end - begin);
-      if (drops) drop_unwanted(segment, s, before, rows, request);
-      total += used_[s] - before;
-      work_.estimated += n;
+      if (segments[s]->list_rows(list) == 0) continue;
+      const std::size_t before = kept_[s].used;
+      scan(*segments[s], s, list, next);
+      if (drops) drop_unwanted(*segments[s], s, before, rows, request);
+      total += kept_[s].used - before;
     }
     if (total >= raise_at) {
       raise_threshold(request.k, effort);
       total = 0;
-      for (const std::size_t used : used_) total += used;
+      for (const Kept& kept : kept_) total += kept.used;
       raise_at = std::max(total + total / 4, total + std::max<std::size_t>(request.k / 2, 32));
     }
   }
   if (total > request.k) raise_threshold(request.k, effort);
 }
 
+void FunnelSearch::Kept::make_room(std::size_t more) {
+  const std::size_t needed = used + more + Candidates::kSpare;
+  if (scores.size() >= needed) return;
+  const std::size_t size = std::max(needed, 2 * scores.size());
+  scores.resize(size);
+  bases.resize(size);
+  positions.resize(size);
+}
+
+void FunnelSearch::scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, std::uint32_t next_list) {
+  Kept& kept = kept_[s];
+  const std::size_t n = segment.list_rows(list);
+  kept.make_room(n);
+  kept.used = scan_one_bit(query_.one_bit(),
+                           {segment.list_blocks(list), n, segment.list_begin(list), query_.bases()[list],
+                            segment.list_blocks(next_list), segment.list_rows(next_list)},
+                           threshold_, kept.arrays(), kept.used);
+  work_.estimated += n;
+}
+
 // Of a segment's candidates from `begin` on: those the filter does not keep, and those not visible where that is asked.
 void FunnelSearch::drop_unwanted(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
                                  const FunnelRequest& request) {
-  Candidate* const first = kept_[s].data() + begin;
-  Candidate* const last = kept_[s].data() + used_[s];
-  Candidate* const end = std::remove_if(first, last, [&](const Candidate& row) {
-    const Slot slot = segment.slot(row.position);
-    if (request.filter != nullptr && !request.filter->test(slot)) return true;
-    return request.check_visible && !rows.visible(slot, request.view);
-  });
-  used_[s] -= static_cast<std::size_t>(last - end);
+  Kept& kept = kept_[s];
+  std::size_t end = begin;
+  for (std::size_t i = begin; i < kept.used; ++i) {
+    const Slot slot = segment.slot(kept.positions[i]);
+    if (request.filter != nullptr && !request.filter->test(slot)) continue;
+    if (request.check_visible && !rows.visible(slot, request.view)) continue;
+    kept.scores[end] = kept.scores[i];
+    kept.bases[end] = kept.bases[i];
+    kept.positions[end++] = kept.positions[i];
+  }
+  kept.used = end;
 }
 
 // The k-th best score of all candidates; −∞ while there are fewer.
 float FunnelSearch::kth_best(std::size_t k) {
-  scores_.clear();
-  for (std::size_t s = 0; s < used_.size(); ++s)
-    for (std::size_t i = 0; i < used_[s]; ++i) {
-      const float score = kept_[s][i].score;
-      scores_.push_back(std::isnan(score) ? kNothing : score);  // of values near the largest float
-    }
-  if (scores_.size() < k) return kNothing;
-  const auto kth = scores_.begin() + static_cast<std::ptrdiff_t>(k - 1);
-  std::nth_element(scores_.begin(), kth, scores_.end(), std::greater<>());
-  return *kth;
+  std::size_t total = 0;
+  for (const Kept& kept : kept_) total += kept.used;
+  if (total < k) return kNothing;
+  if (scores_.size() < total + Candidates::kSpare) scores_.resize(total + Candidates::kSpare);
+  if (scratch_.size() < scores_.size()) scratch_.resize(scores_.size());
+  float* end = scores_.data();
+  for (const Kept& kept : kept_) end = std::copy_n(kept.scores.data(), kept.used, end);
+  return kth_largest(scores_.data(), total, k, scratch_.data());
 }
 
 void FunnelSearch::raise_threshold(std::size_t k, const Effort& effort) {
   kth_ = std::max(kth_, kth_best(k));
   threshold_ = kth_ - effort.keep_sigmas * keep_sigma_;
-  for (std::size_t s = 0; s < used_.size(); ++s) {
-    Candidate* const first = kept_[s].data();
-    used_[s] = static_cast<std::size_t>(
-        std::remove_if(first, first + used_[s], [&](const Candidate& row) { return row.score < threshold_; }) - first);
-  }
+  for (Kept& kept : kept_) kept.used = keep_at_least(threshold_, kept.arrays(), kept.used);
 }
 
 // By 8-bit products, then in float32.
@@ -190,8 +203,8 @@ bool FunnelSearch::decide(const ExactRows& rows, std::span<const CodeSegmentPtr>
                           std::vector<Hit>& hits) {
   float error = 0;
   for (std::size_t s = 0; s < segments.size(); ++s) {
-    query_.score_eight_bit(*segments[s], std::span(kept_[s]).first(used_[s]));
-    work_.kept += used_[s];
+    query_.score_eight_bit(*segments[s], kept_[s].arrays(), kept_[s].used);
+    work_.kept += kept_[s].used;
     const float rows_part = segments[s]->eight_bit_error() * query_.norm();
     const float query_part = query_.eight_bit_step() / std::sqrt(12.0F) * segments[s]->residual_length();
     error = std::max(error, std::sqrt(rows_part * rows_part + query_part * query_part));
@@ -199,8 +212,8 @@ bool FunnelSearch::decide(const ExactRows& rows, std::span<const CodeSegmentPtr>
   const float least = kth_best(request.k) - kEightBitSigmas * error;
   slots_.clear();
   for (std::size_t s = 0; s < segments.size(); ++s)
-    for (std::size_t i = 0; i < used_[s]; ++i)
-      if (kept_[s][i].score >= least) slots_.push_back(segments[s]->slot(kept_[s][i].position));
+    for (std::size_t i = 0; i < kept_[s].used; ++i)
+      if (kept_[s].scores[i] >= least) slots_.push_back(segments[s]->slot(kept_[s].positions[i]));
   const std::size_t chosen = slots_.size();
   std::erase_if(slots_, [&](Slot slot) { return !rows.visible(slot, request.view); });
   score(rows, request, hits);
@@ -211,7 +224,7 @@ bool FunnelSearch::decide(const ExactRows& rows, std::span<const CodeSegmentPtr>
 void FunnelSearch::score(const ExactRows& rows, const FunnelRequest& request, std::vector<Hit>& hits) {
   pointers_.clear();
   for (const Slot slot : slots_) pointers_.push_back(rows.blocks().row(slot));
-  scores_.resize(slots_.size());
+  scores_.resize(std::max(scores_.size(), slots_.size()));
   const bool l2 = rows.metric() == Metric::SquaredL2;
   (l2 ? squared_l2s_at : inner_products_at)(request.query, pointers_.data(), pointers_.size(), rows.dimension(),
                                             scores_.data());

@@ -78,6 +78,7 @@ class FunnelSearch {
   void order_lists();
   void choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request,
               const Effort& effort);
+  void scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, std::uint32_t next_list);
   void drop_unwanted(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
                      const FunnelRequest& request);
   void raise_threshold(std::size_t k, const Effort& effort);
@@ -87,11 +88,19 @@ class FunnelSearch {
   void score_delta(const ExactRows& rows, Slot begin, const FunnelRequest& request, std::vector<Hit>& hits);
   float kth_best(std::size_t k);
 
+  /// The candidates of one segment.
+  struct Kept {
+    std::vector<float> scores, bases;
+    std::vector<std::uint32_t> positions;
+    std::size_t used = 0;
+    Candidates arrays() { return {scores.data(), bases.data(), positions.data()}; }
+    void make_room(std::size_t more);
+  };
+
   CodeQuery query_;
-  std::vector<std::vector<Candidate>> kept_;  // by segment; size() is capacity, used_ says how many
-  std::vector<std::size_t> used_;
+  std::vector<Kept> kept_;  // by segment
   std::vector<std::uint32_t> order_, buckets_;
-  std::vector<float> scores_;
+  std::vector<float> scores_, scratch_;
   std::vector<Slot> slots_;
   std::vector<const float*> pointers_;
   float kth_ = 0, threshold_ = 0;
