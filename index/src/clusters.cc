@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <cmath>
 #include <new>
+#include <numeric>
 #include <string>
+#include <utility>
 
 #include "mneme/index/kernels.h"
 
@@ -57,6 +59,26 @@ std::vector<float> half_squared_norms_of(const std::vector<float>& centroids, st
 // So large that no product of two vectors of such levels reaches 2^31.
 int levels_for(std::size_t dimension) {
   return static_cast<int>(std::min(32767.0, std::sqrt(2147483647.0 / static_cast<double>(dimension))));
+}
+
+// Puts like centroids beside each other: halves what is left by which of two far centroids each is nearer to, and again.
+void order_by_likeness(const std::vector<float>& centroids, std::size_t dimension, std::span<std::uint32_t> order) {
+  constexpr std::size_t kFew = 2;
+  if (order.size() <= kFew) return;
+  const auto at = [&](std::uint32_t i) { return &centroids[i * dimension]; };
+  const auto furthest_from = [&](std::uint32_t i) {
+    return *std::max_element(order.begin(), order.end(), [&](std::uint32_t x, std::uint32_t y) {
+      return squared_l2(at(x), at(i), dimension) < squared_l2(at(y), at(i), dimension);
+    });
+  };
+  const std::uint32_t one = furthest_from(order.front()), other = furthest_from(one);
+  std::vector<std::pair<float, std::uint32_t>> sorted;
+  for (const std::uint32_t i : order)
+    sorted.emplace_back(squared_l2(at(i), at(one), dimension) - squared_l2(at(i), at(other), dimension), i);
+  std::sort(sorted.begin(), sorted.end());
+  std::transform(sorted.begin(), sorted.end(), order.begin(), [](const auto& entry) { return entry.second; });
+  order_by_likeness(centroids, dimension, order.first(order.size() / 2));
+  order_by_likeness(centroids, dimension, order.subspan(order.size() / 2));
 }
 
 struct Stopped {};
@@ -131,7 +153,15 @@ Result<Clusters> Clusters::train(std::span<const float> rows, std::size_t dimens
   faiss::Clustering clustering(static_cast<int>(dimension), static_cast<int>(count), parameters);
   Assigner assigner(dimension, stop);
   clustering.train(static_cast<faiss::Index::idx_t>(row_count), rows.data(), assigner);
-  return Clusters(std::move(clustering.centroids), dimension);
+  std::vector<std::uint32_t> order(clustering.centroids.size() / dimension);
+  std::iota(order.begin(), order.end(), 0U);
+  order_by_likeness(clustering.centroids, dimension, order);
+  std::vector<float> ordered;
+  ordered.reserve(clustering.centroids.size());
+  for (const std::uint32_t i : order)
+    ordered.insert(ordered.end(), &clustering.centroids[i * dimension],
+                   &clustering.centroids[i * dimension] + dimension);
+  return Clusters(std::move(ordered), dimension);
 } catch (const Stopped&) {
   return {Code::FailedPrecondition, "clusters: stopped"};
 } catch (const std::bad_alloc&) {

@@ -20,84 +20,7 @@ namespace mneme::index::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-using Words = hn::CappedTag<std::uint64_t, kBlockRows / 2>;
-using WordVec = hn::Vec<Words>;
-inline constexpr std::size_t kPlanes = 4;
-inline constexpr std::size_t kBlocksAhead = 6;
-
-// Σ over planes and words of 2^p × popcount, the last plane's taken away, for the rows of one vector.
-HWY_INLINE WordVec weighted_counts(const OneBitQuery& query, const std::uint64_t* words) {
-  const Words d;
-  WordVec sum[kPlanes] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-  for (std::size_t w = 0; w < query.words; ++w) {
-    const WordVec code = hn::LoadU(d, words + w * kBlockRows);
-    const std::uint64_t* plane = query.planes + w * kPlanes;
-    HWY_UNROLL(4)
-    for (std::size_t p = 0; p < kPlanes; ++p)
-      sum[p] = hn::Add(sum[p], hn::PopulationCount(hn::And(code, hn::Set(d, plane[p]))));
-  }
-  const WordVec low = hn::Add(sum[0], hn::ShiftLeft<1>(sum[1]));
-  const WordVec high = hn::Sub(sum[2], hn::ShiftLeft<1>(sum[3]));
-  return hn::Add(low, hn::ShiftLeft<2>(high));
-}
-
-// The counts of as many rows as a vector of floats has lanes. They are far from 2^31.
-#if HWY_TARGET == HWY_SCALAR
-using Floats = hn::CappedTag<float, 1>;
-HWY_INLINE hn::Vec<Floats> counts_of_rows(const OneBitQuery& query, const std::uint64_t* words) {
-  const auto count = static_cast<std::int64_t>(hn::GetLane(weighted_counts(query, words)));
-  return hn::Set(Floats(), static_cast<float>(count));
-}
-#else
-using Floats = hn::CappedTag<float, kBlockRows>;
-HWY_INLINE hn::Vec<Floats> counts_of_rows(const OneBitQuery& query, const std::uint64_t* words) {
-  const hn::RebindToSigned<Floats> ints;
-  const auto low = hn::BitCast(ints, weighted_counts(query, words));
-  const auto high = hn::BitCast(ints, weighted_counts(query, words + hn::Lanes(Words())));
-  return hn::ConvertTo(Floats(), hn::ConcatEven(ints, high, low));
-}
-#endif
-
-// Where block b of a list lies, counted on into the list after it.
-HWY_INLINE const std::byte* ahead_of(const OneBitList& list, std::size_t block, std::size_t bytes) {
-  const std::size_t blocks = (list.rows + kBlockRows - 1) / kBlockRows;
-  if (block < blocks) return list.blocks + block * bytes;
-  return block - blocks < (list.next_rows + kBlockRows - 1) / kBlockRows ? list.next_blocks + (block - blocks) * bytes
-                                                                         : nullptr;
-}
-
-std::size_t ScanOneBit(const OneBitQuery& query, const OneBitList& list, float threshold, const Candidates& out,
-                       std::size_t count) {
-  const Floats floats;
-  const hn::RebindToUnsigned<Floats> ints;
-  const std::size_t lanes = hn::Lanes(floats);
-  const std::size_t bytes = block_bytes(query.words, query.with_offsets);
-  const auto twice_step = hn::Set(floats, 2 * query.step);
-  const auto offset = hn::Set(floats, -query.step * query.sum_of_levels);
-  const auto base = hn::Set(floats, list.base);
-  const auto least = hn::Set(floats, threshold);
-  const std::byte* block = list.blocks;
-  for (std::size_t row = 0; row < list.rows; block += bytes) {
-    if (const std::byte* ahead = ahead_of(list, row / kBlockRows + kBlocksAhead, bytes))
-      for (std::size_t line = 0; line < bytes; line += kCacheLine) __builtin_prefetch(ahead + line);
-    const auto* words = reinterpret_cast<const std::uint64_t*>(block);
-    const auto* slope = reinterpret_cast<const float*>(words + query.words * kBlockRows);
-    for (std::size_t part = 0; part < kBlockRows && row < list.rows; part += lanes, row += lanes) {
-      const auto signs = hn::MulAdd(counts_of_rows(query, words + part), twice_step, offset);
-      auto score = hn::MulAdd(hn::LoadU(floats, slope + part), signs, base);
-      if (query.with_offsets) score = hn::Add(score, hn::LoadU(floats, slope + kBlockRows + part));
-      auto chosen = hn::Gt(score, least);
-      if (row + lanes > list.rows) chosen = hn::And(chosen, hn::FirstN(floats, list.rows - row));
-      if (hn::AllFalse(floats, chosen)) continue;
-      const auto position = hn::Iota(ints, list.position + static_cast<std::uint32_t>(row));
-      hn::StoreU(hn::Compress(score, chosen), floats, out.scores + count);
-      hn::StoreU(hn::Compress(position, hn::RebindMask(ints, chosen)), ints, out.positions + count);
-      hn::StoreU(base, floats, out.bases + count);
-      count += hn::CountTrue(floats, chosen);
-    }
-  }
-  return count;
-}
+using Floats = hn::CappedTag<float, Candidates::kSpare>;
 
 std::size_t KeepAtLeast(float threshold, const Candidates& rows, std::size_t count) {
   const Floats floats;
@@ -244,7 +167,6 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace mneme::index {
 
-HWY_EXPORT(ScanOneBit);
 HWY_EXPORT(KeepAtLeast);
 HWY_EXPORT(Split);
 HWY_EXPORT(ReplaceNoNumbers);
@@ -252,10 +174,6 @@ HWY_EXPORT(EightBitProducts);
 HWY_EXPORT(SixteenBitProducts);
 HWY_EXPORT(Butterfly);
 
-std::size_t scan_one_bit(const OneBitQuery& query, const OneBitList& list, float threshold, const Candidates& out,
-                         std::size_t count) {
-  return HWY_DYNAMIC_DISPATCH(ScanOneBit)(query, list, threshold, out, count);
-}
 std::size_t keep_at_least(float threshold, const Candidates& rows, std::size_t count) {
   return HWY_DYNAMIC_DISPATCH(KeepAtLeast)(threshold, rows, count);
 }

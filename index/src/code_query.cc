@@ -6,11 +6,15 @@
 
 namespace mneme::index {
 
-void CodeQuery::prepare(const Codebook& codebook, const float* query, double squared_norm, float base_error) {
+void CodeQuery::prepare(const Codebook& codebook, const float* query, double squared_norm, const RotatedQuery& known,
+                        float base_error) {
   const std::size_t size = codebook.rotation.size();
   rotated_.resize(size);
   scratch_.resize(size);
-  codebook.rotation.apply(query, rotated_.data(), scratch_.data());
+  if (known.values != nullptr)
+    std::copy_n(known.values, size, rotated_.begin());
+  else
+    codebook.rotation.apply(query, rotated_.data(), scratch_.data());
   const double norm = std::sqrt(squared_norm);
   double factor = 1;
   if (codebook.metric == Metric::Cosine) factor = norm > 0 ? 1 / norm : 0;
@@ -20,13 +24,18 @@ void CodeQuery::prepare(const Codebook& codebook, const float* query, double squ
   norm_ = static_cast<float>(norm * factor);
   largest_ = 0;
   for (const float value : rotated_) largest_ = std::max(largest_, std::abs(value));
-  make_bases(codebook.clusters, base_error);
+  if (known.products != nullptr) {
+    bases_.assign(known.products, known.products + codebook.clusters.count());
+    for (float& base : bases_) base *= static_cast<float>(factor);
+  } else {
+    make_bases(codebook.clusters, base_error);
+  }
   if (codebook.metric == Metric::SquaredL2)
     for (std::size_t i = 0; i < bases_.size(); ++i)
       bases_[i] -= 2 * codebook.clusters.half_squared_norm(i) + static_cast<float>(squared_norm);
   for (float& base : bases_)
     if (!std::isfinite(base)) base = -std::numeric_limits<float>::max();
-  make_planes();
+  make_tables(rotated_.data(), rotated_.size() / 8, one_bit_);
   one_bit_.with_offsets = codebook.metric == Metric::SquaredL2;
   make_eight_bit();
 }
@@ -46,26 +55,6 @@ void CodeQuery::make_bases(const Clusters& clusters, float base_error) {
   sixteen_bit_products(sixteen_bit_.data(), clusters.levels(), clusters.count(), rotated_.size(), products_.data());
   const std::span<const float> sizes = clusters.level_sizes();
   for (std::size_t i = 0; i < bases_.size(); ++i) bases_[i] = level_size * sizes[i] * static_cast<float>(products_[i]);
-}
-
-// Levels from −8 to 7 in two's complement.
-void CodeQuery::make_planes() {
-  const std::size_t size = rotated_.size();
-  const float step = largest_ / 7.5F;
-  const float inverse = step > 0 ? 1 / step : 0;
-  planes_.resize(size / 64 * 4);
-  std::int32_t sum = 0;
-  for (std::size_t word = 0; word < size / 64; ++word) {
-    std::uint64_t plane[4] = {};
-    for (std::size_t bit = 0; bit < 64; ++bit) {
-      const auto level = std::clamp(static_cast<std::int32_t>(std::lrint(rotated_[word * 64 + bit] * inverse)), -8, 7);
-      sum += level;
-      for (std::size_t p = 0; p < 4; ++p)
-        plane[p] |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(level) >> p & 1) << bit;
-    }
-    std::copy_n(plane, 4, planes_.begin() + static_cast<std::ptrdiff_t>(word * 4));
-  }
-  one_bit_ = {planes_.data(), size / 64, step, static_cast<float>(sum), false};
 }
 
 void CodeQuery::make_eight_bit() {

@@ -9,11 +9,18 @@
 
 namespace mneme::index {
 
+/// What a batch has found out about one of its queries. Null: nothing.
+struct RotatedQuery {
+  const float* values = nullptr;    ///< codebook.rotation.size() of them
+  const float* products = nullptr;  ///< with each centroid
+};
+
 class CodeQuery {
  public:
   /// Rotates and quantises. The query's norm is finite; `squared_norm` is its square. Bases of a query of length 1 may
   /// have a standard error of `base_error`.
-  void prepare(const Codebook& codebook, const float* query, double squared_norm, float base_error);
+  void prepare(const Codebook& codebook, const float* query, double squared_norm, const RotatedQuery& known,
+               float base_error);
 
   /// Of the prepared vector: 1 for cosine, the query's for inner product, twice the query's for squared L2. Errors of
   /// codes are in units of it.
@@ -28,15 +35,13 @@ class CodeQuery {
 
  private:
   void make_bases(const Clusters& clusters, float base_error);
-  void make_planes();
   void make_eight_bit();
 
   std::vector<float> rotated_, scratch_, bases_;
-  std::vector<std::uint64_t> planes_;
   std::vector<std::int8_t> eight_bit_;
   std::vector<std::int16_t> sixteen_bit_;
   std::vector<std::int32_t> products_;
-  OneBitQuery one_bit_{};
+  OneBitQuery one_bit_;
   float norm_ = 0, largest_ = 0, eight_bit_scale_ = 0;
   std::int32_t sum_of_eight_bit_ = 0;
 };

@@ -60,7 +60,7 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   segment->first_ = first;
   segment->end_ = end;
   segment->as_of_ = view.as_of;
-  segment->words_ = size / 64;
+  segment->sign_bytes_ = size / 8;
   segment->dead_before_ = view.count - std::min(view.count, rows.live());
   const std::vector<Slot> slots = visible_slots(rows, first, end, view);
   std::vector<std::uint32_t> list_of(slots.size());
@@ -69,10 +69,10 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   });
   if (stop) return {Code::FailedPrecondition, "index: compression stopped"};
   const bool l2 = codebook->metric == Metric::SquaredL2;
-  segment->block_bytes_ = mneme::index::block_bytes(segment->words_, l2);
+  segment->row_bytes_ = mneme::index::row_bytes(segment->sign_bytes_, l2);
   segment->lay_out(list_of, slots, codebook->clusters.count());
   const std::size_t positions = segment->slots_.size();
-  segment->blocks_ = HugeArray<std::byte>(positions / kBlockRows * segment->block_bytes_);
+  segment->blocks_ = HugeArray<std::byte>(positions * segment->row_bytes_);
   segment->eight_bit_ = HugeArray<std::uint8_t>(positions * size);
   segment->scales_ = HugeArray<float>(positions);
   if (l2) segment->offsets_ = HugeArray<float>(positions);
@@ -83,8 +83,8 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   tbb::combinable<Sums> sums;
   for_rotated(rows, *codebook, slots, stop, [&](std::size_t at, std::size_t n, const float* rotated) {
     for (std::size_t i = 0; i < n; ++i)
-      segment->encode_row(rotated + i * size, codebook->clusters.centroid(list_of[at + i]), position[at + i],
-                          codebook->metric, sums.local());
+      segment->encode_row(rotated + i * size, codebook->clusters.centroid(list_of[at + i]), list_of[at + i],
+                          position[at + i], codebook->metric, sums.local());
   });
   if (stop) return {Code::FailedPrecondition, "index: compression stopped"};
   const Sums total = sums.combine([](const Sums& a, const Sums& b) {
@@ -107,7 +107,7 @@ void CodeSegment::lay_out(std::span<const std::uint32_t> list_of, std::span<cons
   std::uint32_t begin = 0;
   for (std::size_t list = 0; list < lists; ++list) {
     list_begin_[list] = begin;
-    begin += static_cast<std::uint32_t>((list_rows_[list] + kBlockRows - 1) / kBlockRows * kBlockRows);
+    begin += static_cast<std::uint32_t>((list_rows_[list] + kCodeRows - 1) / kCodeRows * kCodeRows);
   }
   slots_ = HugeArray<Slot>(begin);
   std::fill_n(slots_.data(), begin, kNoSlot);
@@ -116,26 +116,28 @@ void CodeSegment::lay_out(std::span<const std::uint32_t> list_of, std::span<cons
 }
 
 // Rows of different positions touch different bytes.
-void CodeSegment::encode_row(const float* rotated, const float* centroid, std::uint32_t position, Metric metric,
-                             Sums& sums) {
-  const std::size_t size = words_ * 64;
-  std::byte* const block = blocks_.data() + position / kBlockRows * block_bytes_;
-  const std::size_t lane = position % kBlockRows;
+void CodeSegment::encode_row(const float* rotated, const float* centroid, std::uint32_t list, std::uint32_t position,
+                             Metric metric, Sums& sums) {
+  const std::size_t size = sign_bytes_ * 8;
+  const std::size_t in_list = position - list_begin_[list], first = in_list / kBlockRows * kBlockRows;
+  const std::size_t padded = (list_rows_[list] + kCodeRows - 1) / kCodeRows * kCodeRows;
+  const std::size_t width = std::min(kBlockRows, padded - first), lane = lane_of(in_list - first, width);
+  std::byte* const block = blocks_.data() + (list_begin_[list] + first) * row_bytes_;
   std::uint8_t* const code = eight_bit_.data() + position * size;
   double length1 = 0, length2 = 0, with_centroid = 0;
   float largest = 0;
-  for (std::size_t word = 0; word < words_; ++word) {
-    std::uint64_t bits = 0;
-    for (std::size_t bit = 0; bit < 64; ++bit) {
-      const std::size_t d = word * 64 + bit;
+  for (std::size_t byte = 0; byte < sign_bytes_; ++byte) {
+    unsigned bits = 0;
+    for (unsigned bit = 0; bit < 8; ++bit) {
+      const std::size_t d = byte * 8 + bit;
       const float residual = rotated[d] - centroid[d];
-      bits |= static_cast<std::uint64_t>(residual >= 0) << bit;
+      bits |= (residual >= 0 ? 1U : 0U) << bit;
       length1 += std::abs(residual);
       length2 += static_cast<double>(residual) * residual;
       with_centroid += static_cast<double>(residual) * centroid[d];
       largest = std::max(largest, std::abs(residual));
     }
-    std::memcpy(block + (word * kBlockRows + lane) * sizeof bits, &bits, sizeof bits);
+    block[byte * width + lane] = static_cast<std::byte>(bits);
   }
   const float scale = largest / 127;
   const float inverse = scale > 0 ? 1 / scale : 0;
@@ -145,10 +147,9 @@ void CodeSegment::encode_row(const float* rotated, const float* centroid, std::u
 
   const auto dimensions = static_cast<double>(size);
   const double slope = length1 > 0 ? length2 / length1 : 0;
-  auto* const row = reinterpret_cast<float*>(block + words_ * kBlockRows * sizeof(std::uint64_t)) + lane;
+  auto* const row = reinterpret_cast<float*>(block + sign_bytes_ * width) + (in_list - first);
   row[0] = static_cast<float>(slope);
-  if (metric == Metric::SquaredL2)
-    row[kBlockRows] = offsets_[position] = static_cast<float>(-(length2 + 2 * with_centroid));
+  if (metric == Metric::SquaredL2) row[width] = offsets_[position] = static_cast<float>(-(length2 + 2 * with_centroid));
   // The share of the residual that its signs point along, and what is left across it in a random direction.
   const double along = length2 > 0 ? length1 * length1 / (length2 * dimensions) : 1;
   sums.one_bit_error += std::sqrt(length2 * (1 - along) / along / std::max(1.0, dimensions - 1));

@@ -47,9 +47,7 @@ class CodeSegment {
 
   std::size_t list_rows(std::size_t list) const { return list_rows_[list]; }
   std::uint32_t list_begin(std::size_t list) const { return list_begin_[list]; }
-  const std::byte* list_blocks(std::size_t list) const {
-    return blocks_.data() + list_begin_[list] / kBlockRows * block_bytes_;
-  }
+  const std::byte* list_blocks(std::size_t list) const { return blocks_.data() + list_begin_[list] * row_bytes_; }
   /// Cost: O(log lists).
   std::size_t list_of(std::uint32_t position) const;
   Slot slot(std::uint32_t position) const { return slots_[position]; }
@@ -69,11 +67,12 @@ class CodeSegment {
   struct Sums;
   CodeSegment() = default;
   void lay_out(std::span<const std::uint32_t> list_of, std::span<const Slot> slots, std::size_t lists);
-  void encode_row(const float* rotated, const float* centroid, std::uint32_t position, Metric metric, Sums& sums);
+  void encode_row(const float* rotated, const float* centroid, std::uint32_t list, std::uint32_t position,
+                  Metric metric, Sums& sums);
 
   Slot first_ = 0, end_ = 0;
   Lsn as_of_;
-  std::size_t rows_ = 0, dead_before_ = 0, words_ = 0, block_bytes_ = 0;
+  std::size_t rows_ = 0, dead_before_ = 0, sign_bytes_ = 0, row_bytes_ = 0;
   std::vector<std::uint32_t> list_begin_, list_rows_;
   HugeArray<std::byte> blocks_;
   HugeArray<std::uint8_t> eight_bit_;

@@ -17,6 +17,7 @@
 #include "exact_search.h"
 #include "mneme/base/limits.h"
 #include "mneme/base/mutex.h"
+#include "query_batch.h"
 #include "rows_index.h"
 #include "vector_check.h"
 
@@ -95,6 +96,8 @@ class FunnelIndex final : public RowsIndex {
   SealedPtr measure_effort(const Sealed& now, const View& view);
   static bool shows(const Sealed& now, const View& view);
   std::optional<FunnelRequest> plan(const Sealed& now, const SearchRequest& request, const View& view) const;
+  void search_batch(const Sealed& now, const FunnelRequest& shared, const SearchRequest& request,
+                    std::span<const double> squared_norms, std::span<std::vector<Hit>> hits) const;
   void search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const;
 
   const FunnelOptions options_;
@@ -279,21 +282,35 @@ Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& r
     squared_norms[i] = *norm;
   }
   std::vector<std::vector<Hit>> hits(count);
-  const auto some = [&](std::size_t begin, std::size_t end) {
-    FunnelRequest one = *shared;
-    for (std::size_t i = begin; i < end; ++i) {
-      one.query = request.queries.data() + i * dimension();
-      one.squared_norm = squared_norms[i];
-      search_one(*now, one, hits[i]);
-    }
-  };
-  if (count > 1 && request.parallel)
-    tbb::parallel_for(tbb::blocked_range<std::size_t>(0, count), [&](const auto& r) { some(r.begin(), r.end()); });
-  else
-    some(0, count);
+  search_batch(*now, *shared, request, squared_norms, hits);
   return hits;
 } catch (const std::bad_alloc&) {
   return {Code::Busy, "index: search: no memory for the " + std::to_string(request.k) + " best of each query"};
+}
+
+void FunnelIndex::search_batch(const Sealed& now, const FunnelRequest& shared, const SearchRequest& request,
+                               std::span<const double> squared_norms, std::span<std::vector<Hit>> hits) const {
+  const std::size_t at_a_time = QueryBatch::queries_max(*now.codebook);
+  for (std::size_t first = 0; first < hits.size(); first += at_a_time) {
+    const std::size_t count = std::min(at_a_time, hits.size() - first);
+    std::optional<QueryBatch> batch;
+    if (count >= QueryBatch::kMin)
+      batch.emplace(*now.codebook, request.queries.subspan(first * dimension(), count * dimension()), request.parallel);
+    const auto some = [&](std::size_t begin, std::size_t end) {
+      FunnelRequest one = shared;
+      for (std::size_t at = begin; at < end; ++at) {
+        const std::size_t i = batch ? batch->order()[at] : at;
+        one.query = request.queries.data() + (first + i) * dimension();
+        one.squared_norm = squared_norms[first + i];
+        if (batch) one.rotated = batch->rotated(i);
+        search_one(now, one, hits[first + i]);
+      }
+    };
+    if (count > 1 && request.parallel)
+      tbb::parallel_for(tbb::blocked_range<std::size_t>(0, count), [&](const auto& r) { some(r.begin(), r.end()); });
+    else
+      some(0, count);
+  }
 }
 
 void FunnelIndex::search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const {

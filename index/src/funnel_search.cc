@@ -45,7 +45,7 @@ void FunnelSearch::prepare(const Codebook& codebook, std::span<const CodeSegment
   float eight_bit_error = std::numeric_limits<float>::infinity();
   for (const CodeSegmentPtr& segment : segments)
     if (segment->rows() > 0) eight_bit_error = std::min(eight_bit_error, segment->eight_bit_error());
-  query_.prepare(codebook, request.query, request.squared_norm, eight_bit_error / 4);
+  query_.prepare(codebook, request.query, request.squared_norm, request.rotated, eight_bit_error / 4);
   kept_.resize(std::max(kept_.size(), segments.size()));
   for (Kept& kept : kept_) kept.used = 0;
   float one_bit_error = 0, residual = 0;
@@ -122,15 +122,13 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
   const bool drops = request.filter != nullptr || request.check_visible;
   std::size_t total = 0;
   std::size_t raise_at = std::max<std::size_t>(2 * request.k, 64);
-  for (std::size_t i = 0; i < order_.size(); ++i) {
-    const std::uint32_t list = order_[i];
+  for (const std::uint32_t list : order_) {
     if (query_.bases()[list] + reach < kth_ || work_.lists == effort.lists_max) break;
     ++work_.lists;
-    const std::uint32_t next = i + 1 < order_.size() ? order_[i + 1] : list;
     for (std::size_t s = 0; s < segments.size(); ++s) {
       if (segments[s]->list_rows(list) == 0) continue;
       const std::size_t before = kept_[s].used;
-      scan(*segments[s], s, list, next);
+      scan(*segments[s], s, list);
       if (drops) drop_unwanted(*segments[s], s, before, rows, request);
       total += kept_[s].used - before;
     }
@@ -153,14 +151,13 @@ void FunnelSearch::Kept::make_room(std::size_t more) {
   positions.resize(size);
 }
 
-void FunnelSearch::scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, std::uint32_t next_list) {
+void FunnelSearch::scan(const CodeSegment& segment, std::size_t s, std::uint32_t list) {
   Kept& kept = kept_[s];
   const std::size_t n = segment.list_rows(list);
   kept.make_room(n);
-  kept.used = scan_one_bit(query_.one_bit(),
-                           {segment.list_blocks(list), n, segment.list_begin(list), query_.bases()[list],
-                            segment.list_blocks(next_list), segment.list_rows(next_list)},
-                           threshold_, kept.arrays(), kept.used);
+  kept.used =
+      scan_one_bit(query_.one_bit(), {segment.list_blocks(list), n, segment.list_begin(list), query_.bases()[list]},
+                   threshold_, kept.arrays(), kept.used);
   work_.estimated += n;
 }
 

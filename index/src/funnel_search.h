@@ -32,6 +32,7 @@ struct Work {
 struct FunnelRequest {
   const float* query = nullptr;
   double squared_norm = 0;
+  RotatedQuery rotated;  ///< when the batch has it
   std::size_t k = 0;
   Effort effort;
   View view;
@@ -78,7 +79,7 @@ class FunnelSearch {
   void order_lists();
   void choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request,
               const Effort& effort);
-  void scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, std::uint32_t next_list);
+  void scan(const CodeSegment& segment, std::size_t s, std::uint32_t list);
   void drop_unwanted(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
                      const FunnelRequest& request);
   void raise_threshold(std::size_t k, const Effort& effort);

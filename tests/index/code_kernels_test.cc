@@ -42,65 +42,100 @@ struct Room {
   std::vector<std::uint32_t> positions;
 };
 
-/// Level of dimension d in four planes of two's complement.
-int level_of(const std::vector<std::uint64_t>& planes, std::size_t d) {
-  int level = 0;
-  for (unsigned p = 0; p < 4; ++p)
-    if ((planes[d / 64 * 4 + p] >> d % 64 & 1) != 0) level += p == 3 ? -8 : 1 << p;
-  return level;
-}
+/// A list of random signs and factors, in blocks and one by one.
+struct OneBitRows {
+  OneBitRows(std::size_t bytes_of_signs, std::size_t row_count, bool offsets, std::mt19937_64& random)
+      : bytes(bytes_of_signs), rows(row_count), with_offsets(offsets) {
+    const std::size_t padded = (rows + kCodeRows - 1) / kCodeRows * kCodeRows;
+    blocks.resize(padded * row_bytes(bytes, with_offsets));
+    signs.assign(padded, std::vector<std::uint8_t>(bytes));
+    for (std::size_t row = 0; row < padded; ++row) {
+      const std::size_t first = row / kBlockRows * kBlockRows, width = std::min(kBlockRows, padded - first);
+      std::byte* const block = blocks.data() + first * row_bytes(bytes, with_offsets);
+      for (std::size_t byte = 0; byte < bytes; ++byte) {
+        signs[row][byte] = static_cast<std::uint8_t>(random());
+        block[byte * width + lane_of(row - first, width)] = static_cast<std::byte>(signs[row][byte]);
+      }
+      std::uniform_real_distribution<float> uniform(-2, 2);
+      slope.push_back(uniform(random));
+      offset.push_back(with_offsets ? uniform(random) : 0);
+      std::memcpy(block + bytes * width + (row - first) * 4, &slope[row], 4);
+      if (with_offsets) std::memcpy(block + bytes * width + (width + row - first) * 4, &offset[row], 4);
+    }
+  }
+  double score(std::size_t row, const std::vector<float>& query, float base) const {
+    double sum = 0;
+    for (std::size_t d = 0; d < bytes * 8; ++d) sum += (signs[row][d / 8] >> d % 8 & 1) != 0 ? query[d] : -query[d];
+    return base + slope[row] * sum + offset[row];
+  }
+
+  std::size_t bytes, rows;
+  bool with_offsets;
+  std::vector<std::byte> blocks;
+  std::vector<std::vector<std::uint8_t>> signs;
+  std::vector<float> slope, offset;
+};
 
 TEST_P(CodeKernels, EstimateFromOneBitCodesAsALoopOverBitsDoes) {
-  for (const std::size_t words : {1UL, 2UL, 6UL, 12UL, 64UL})
-    for (const std::size_t rows : {1UL, 7UL, 8UL, 15UL, 16UL, 17UL, 40UL, 200UL})
+  for (const std::size_t bytes : {8UL, 16UL, 48UL, 96UL, 512UL})
+    for (const std::size_t rows : {1UL, 15UL, 16UL, 17UL, 33UL, 49UL, 64UL, 65UL, 200UL})
       for (const bool with_offsets : {false, true}) {
-        const std::size_t bytes = block_bytes(words, with_offsets), dimension = words * 64;
-        const std::size_t blocks_count = (rows + kBlockRows - 1) / kBlockRows;
-        std::vector<std::byte> blocks(blocks_count * bytes);
-        for (std::byte& byte : blocks) byte = static_cast<std::byte>(random_());
-        std::vector<std::array<float, 2>> factors;
-        for (std::size_t row = 0; row < blocks_count * kBlockRows; ++row) {
-          factors.push_back({uniform(1), uniform(2)});
-          std::byte* const first = &blocks[row / kBlockRows * bytes + words * kBlockRows * 8 + row % kBlockRows * 4];
-          std::memcpy(first, &factors.back()[0], 4);
-          if (with_offsets) std::memcpy(first + kBlockRows * 4, &factors.back()[1], 4);
-        }
-        std::vector<std::uint64_t> planes(words * 4);
-        for (std::uint64_t& plane : planes) plane = random_();
-        double levels = 0;
-        for (std::size_t d = 0; d < dimension; ++d) levels += level_of(planes, d);
-        const OneBitQuery query{planes.data(), words, 0.03F, static_cast<float>(levels), with_offsets};
-
+        const OneBitRows list(bytes, rows, with_offsets, random_);
+        std::vector<float> query(bytes * 8);
+        for (float& value : query) value = static_cast<float>(static_cast<int>(random_() % 17) - 8);
+        OneBitQuery made;
+        make_tables(query.data(), bytes, made);
+        made.with_offsets = with_offsets;
+        double error = 0;  // of rounding to levels
+        for (std::size_t d = 0; d < query.size(); ++d) error += made.step / 4;
         std::vector<double> want;
-        for (std::size_t row = 0; row < rows; ++row) {
-          double sum = 0;
-          for (std::size_t d = 0; d < dimension; ++d) {
-            std::uint64_t word = 0;
-            std::memcpy(&word, &blocks[row / kBlockRows * bytes + (d / 64 * kBlockRows + row % kBlockRows) * 8], 8);
-            sum += (word >> d % 64 & 1) != 0 ? level_of(planes, d) : -level_of(planes, d);
-          }
-          want.push_back(0.5 + factors[row][0] * 0.03 * sum + (with_offsets ? factors[row][1] : 0));
-        }
+        for (std::size_t row = 0; row < rows; ++row) want.push_back(list.score(row, query, 0.5F));
         Room out(rows + 3);
-        const float least = static_cast<float>(want[rows / 2]) - 1e-3F;
-        // With and without a list behind, and after three candidates that stay.
-        for (const std::size_t next_rows : {0UL, 33UL}) {
-          const std::size_t end =
-              scan_one_bit(query, {blocks.data(), rows, 100, 0.5F, blocks.data(), next_rows}, least, out.arrays(), 3);
-          std::size_t at = 3;
-          for (std::size_t row = 0; row < rows; ++row) {
-            if (want[row] < least + 1e-3 && want[row] > least - 1e-3 && row != rows / 2) continue;  // rounding decides
-            while (at < end && out.positions[at] < 100 + row) ++at;
-            const bool found = at < end && out.positions[at] == 100 + row;
-            ASSERT_EQ(found, want[row] > least) << words << " words, row " << row << " of " << rows;
-            if (found) {
-              ASSERT_NEAR(out.scores[at], want[row], 1e-4 * (1 + std::abs(want[row])));
-              ASSERT_EQ(out.bases[at], 0.5F);
-            }
+        const float least = static_cast<float>(want[rows / 2]);
+        const std::size_t end = scan_one_bit(made, {list.blocks.data(), rows, 100, 0.5F}, least, out.arrays(), 3);
+        std::size_t at = 3;
+        for (std::size_t row = 0; row < rows; ++row) {
+          while (at < end && out.positions[at] < 100 + row) ++at;
+          const bool found = at < end && out.positions[at] == 100 + row;
+          const double most = error * std::abs(list.slope[row]) + 1e-3;
+          if (std::abs(want[row] - least) > most) {
+            ASSERT_EQ(found, want[row] > least) << bytes << " bytes, row " << row << " of " << rows;
           }
-          ASSERT_LE(end, rows + 3);
+          if (!found) continue;
+          ASSERT_NEAR(out.scores[at], want[row], most);
+          ASSERT_EQ(out.bases[at], 0.5F);
         }
+        ASSERT_LE(end, rows + 3);
       }
+}
+
+// The bound above is of the worst case. Errors of rounding are independent, and far below those of one bit a dimension.
+TEST_P(CodeKernels, EstimateWithLittleErrorFromTheQuery) {
+  const OneBitRows list(48, 1000, false, random_);
+  std::vector<float> query(384);
+  std::normal_distribution<float> normal;
+  for (float& value : query) value = normal(random_);
+  OneBitQuery made;
+  make_tables(query.data(), 48, made);
+  Room out(1000);
+  const std::size_t count = scan_one_bit(made, {list.blocks.data(), 1000, 0, 0}, -1e30F, out.arrays(), 0);
+  ASSERT_EQ(count, 1000U);
+  double squares = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    ASSERT_EQ(out.positions[i], i);
+    squares += std::pow((out.scores[i] - list.score(i, query, 0)) / list.slope[i], 2);
+  }
+  EXPECT_LT(std::sqrt(squares / 1000), 0.1 * std::sqrt(384.0));
+}
+
+TEST_P(CodeKernels, EstimateNothingFromAQueryOfZeros) {
+  const OneBitRows list(8, 20, false, random_);
+  const std::vector<float> query(64);
+  OneBitQuery made;
+  make_tables(query.data(), 8, made);
+  Room out(20);
+  ASSERT_EQ(scan_one_bit(made, {list.blocks.data(), 20, 0, 0.25F}, 0, out.arrays(), 0), 20U);
+  for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(out.scores[i], 0.25F);
 }
 
 TEST_P(CodeKernels, SelectTheKthLargestAsASortDoes) {

@@ -1,0 +1,68 @@
+// The scan of 1-bit codes: estimates of many rows' scores with one query, by table lookups. Compiled once per
+// instruction set by Highway, chosen when the program runs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace mneme::index {
+
+/// Lists of 1-bit codes are padded to kCodeRows rows and cut into blocks of kBlockRows, the last of which is as wide as
+/// what is left. A block of w rows, of dimension bytes × 8:
+///
+///   signs[bytes][w]:u8   bit d % 8 of signs[d / 8][lane(i)] = sign of dimension d of row i (1: not negative)
+///   slope[w]:f32         ‖r‖² / ‖r‖₁ of the row's residual r
+///   offset[w]:f32        what the row adds to its score whatever the query; squared L2 only
+///
+/// with lane(i) = 2i for i < w / 2, else 2 (i − w / 2) + 1: sums of even and of odd lanes are then rows in order.
+/// All parts are whole cache lines.
+inline constexpr std::size_t kCodeRows = 16;
+inline constexpr std::size_t kBlockRows = 64;
+inline constexpr std::size_t kCacheLine = 64;
+
+/// What a row of `bytes` bytes of signs takes in a block.
+constexpr std::size_t row_bytes(std::size_t bytes, bool with_offsets) {
+  return bytes + (with_offsets ? 2 : 1) * sizeof(float);
+}
+constexpr std::size_t lane_of(std::size_t row, std::size_t width) {
+  return row < width / 2 ? 2 * row : 2 * (row - width / 2) + 1;
+}
+
+/// A rotated query as sums of its levels for all signs of a few dimensions: q[d] ≈ ± level × step / 2.
+struct OneBitQuery {
+  std::vector<std::uint8_t> tables;  ///< in the order that the instruction set looks them up
+  std::size_t bytes = 0;             ///< of a row's signs
+  float step = 0;
+  float sum_of_sizes = 0;     ///< Σ |q[d]|, of what the levels stand for
+  bool with_offsets = false;  ///< what the blocks have
+};
+
+/// The tables of `query`, of `bytes` × 8 values. The sums of a row's levels stay below 2^16 for limits::kDimensionsMax.
+void make_tables(const float* query, std::size_t bytes, OneBitQuery& out);
+
+/// The rows of one list.
+struct OneBitList {
+  const std::byte* blocks;
+  std::size_t rows;
+  std::uint32_t position;  ///< the first row's
+  float base;              ///< what the query scores with the list's centroid
+};
+
+/// Rows that may be among the best, by three arrays. Kernels that append write whole vectors: kSpare places after the
+/// last row are theirs to spoil.
+struct Candidates {
+  static constexpr std::size_t kSpare = 16;
+  float* scores;             ///< estimates, the higher the better
+  float* bases;              ///< what the query scores with the centroid of the row's list
+  std::uint32_t* positions;  ///< in the segment
+};
+
+/// Estimates query · row for the rows of a list and appends those of more than `threshold` from out's arrays' `count`
+/// on. @return how many there are then
+/// Source: RaBitQ, arXiv:2405.12497, section 3.3: base + slope × Σ sign[d] × query[d]; the lookups, Quick ADC,
+/// arXiv:1704.07355, with 64 entries a table where the processor has them.
+std::size_t scan_one_bit(const OneBitQuery& query, const OneBitList& list, float threshold, const Candidates& out,
+                         std::size_t count);
+
+}  // namespace mneme::index
