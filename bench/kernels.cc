@@ -3,6 +3,7 @@
 // BM_ReadMemory is the limit: one core adding up 1 GiB. GB/s are bytes of stored rows read, not counting queries.
 //   bench_kernels --benchmark_filter='ReadMemory|Scan|Exact'     beyond the caches, 300,000 rows × 768 (0.92 GB)
 //   bench_kernels --benchmark_filter=Product                      one product, rows in L1 and in L2, every target
+//   bench_kernels --benchmark_filter=Codes                        loops over compressed rows: code_kernels.cc
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 #include <tbb/task_arena.h>

@@ -18,7 +18,7 @@
 namespace mneme::index {
 namespace {
 
-constexpr int kIterations = 8;  // later ones move rows between neighbours that are probed together anyway
+constexpr int kIterations = 6;  // later ones move rows between neighbours that are probed together anyway
 constexpr std::size_t kRowsAtATime = 64;
 
 // The nearest of `count` centroids for each of `rows` rows: largest x·c − ‖c‖²/2.

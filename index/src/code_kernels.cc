@@ -144,21 +144,18 @@ void SixteenBitProducts(const std::int16_t* query, const std::int16_t* rows, std
 #endif
 }
 
-void Butterfly(float* a, float* b, std::size_t half) {
-  const hn::ScalableTag<float> d;
-  const std::size_t lanes = hn::Lanes(d);
+// Below a vector's width butterflies would not use it; the permutations between them mix.
+void Butterflies(float* values, std::size_t size) {
+  constexpr std::size_t kLeastHalf = 16;
+  const hn::CappedTag<float, kLeastHalf> d;
   const auto root = hn::Set(d, 0.70710678118654752F);
-  std::size_t i = 0;
-  for (; i + lanes <= half; i += lanes) {
-    const auto x = hn::LoadU(d, a + i), y = hn::LoadU(d, b + i);
-    hn::StoreU(hn::Mul(hn::Add(x, y), root), d, a + i);
-    hn::StoreU(hn::Mul(hn::Sub(x, y), root), d, b + i);
-  }
-  for (; i < half; ++i) {
-    const float x = a[i], y = b[i];
-    a[i] = (x + y) * 0.70710678118654752F;
-    b[i] = (x - y) * 0.70710678118654752F;
-  }
+  for (std::size_t half = size / 2; half >= kLeastHalf; half /= 2)
+    for (float* a = values; a < values + size; a += 2 * half)
+      for (std::size_t i = 0; i < half; i += hn::Lanes(d)) {
+        const auto x = hn::LoadU(d, a + i), y = hn::LoadU(d, a + half + i);
+        hn::StoreU(hn::Mul(hn::Add(x, y), root), d, a + i);
+        hn::StoreU(hn::Mul(hn::Sub(x, y), root), d, a + half + i);
+      }
 }
 
 }  // namespace mneme::index::HWY_NAMESPACE
@@ -172,7 +169,7 @@ HWY_EXPORT(Split);
 HWY_EXPORT(ReplaceNoNumbers);
 HWY_EXPORT(EightBitProducts);
 HWY_EXPORT(SixteenBitProducts);
-HWY_EXPORT(Butterfly);
+HWY_EXPORT(Butterflies);
 
 std::size_t keep_at_least(float threshold, const Candidates& rows, std::size_t count) {
   return HWY_DYNAMIC_DISPATCH(KeepAtLeast)(threshold, rows, count);
@@ -215,7 +212,7 @@ float kth_largest(float* values, std::size_t count, std::size_t k, float* scratc
   std::nth_element(values, values + (k - 1), values + count, std::greater<>());
   return values[k - 1];
 }
-void butterfly(float* a, float* b, std::size_t half) { HWY_DYNAMIC_DISPATCH(Butterfly)(a, b, half); }
+void butterflies(float* values, std::size_t size) { HWY_DYNAMIC_DISPATCH(Butterflies)(values, size); }
 
 }  // namespace mneme::index
 #endif  // HWY_ONCE

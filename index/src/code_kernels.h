@@ -27,7 +27,8 @@ float kth_largest(float* values, std::size_t count, std::size_t k, float* scratc
 /// Drops the candidates that score less than `threshold`, or nothing that can be compared. @return how many are left
 std::size_t keep_at_least(float threshold, const Candidates& rows, std::size_t count);
 
-/// In place: for each i < half, (a[i], b[i]) becomes (a[i] + b[i], a[i] − b[i]) / √2.
-void butterfly(float* a, float* b, std::size_t half);
+/// In place, for half = size / 2, size / 4, … 16, in each part of 2 × half values: the values a of its first half and b of
+/// its second become (a + b) / √2 and (a − b) / √2. `size` is a power of two.
+void butterflies(float* values, std::size_t size);
 
 }  // namespace mneme::index

@@ -24,7 +24,7 @@ constexpr float kProbeSigmasMax = 1e6F, kKeepSigmasMin = 0.5F, kKeepSigmasMax = 
 // Of what the target leaves, by kNeighbours: samples are small (for one neighbour, right or wrong), and data moves on.
 constexpr std::array<float, 4> kReserveMade = {0.8F, 0.5F, 0.5F, 0.4F}, kReserveAsked = {0.6F, 0.12F, 0.12F, 0.12F};
 constexpr float kRelaxMost = 0.6F;  // of the probing that exploring asks for
-constexpr int kRelaxTries = 4;
+constexpr int kRelaxTries = 2;
 constexpr float kCostOfKept = 16;             // an 8-bit product at a random place, in 1-bit estimates
 constexpr std::size_t kRowsPerNeighbour = 8;  // for fewer rows per neighbour an exact search is as quick
 

@@ -27,7 +27,7 @@ namespace {
 constexpr std::size_t kSegmentsMax = 6;
 constexpr std::size_t kSegmentRatio = 4;   // a segment is at least so many times the next, or they are merged
 constexpr std::size_t kRetrainGrowth = 2;  // centroids are found again when there are so many times the rows
-constexpr std::size_t kSampleRowsPerList = 64;
+constexpr std::size_t kSampleRowsPerList = 40;
 constexpr std::size_t kListsMax = 8192;
 constexpr std::size_t kScanMatches = 2048;  // a filter that keeps fewer rows is answered by scanning them
 constexpr std::size_t kScanShare = 64;      // … or one that keeps less than this part of all

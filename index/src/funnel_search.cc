@@ -123,7 +123,8 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
   std::size_t total = 0;
   std::size_t raise_at = std::max<std::size_t>(2 * request.k, 64);
   for (const std::uint32_t list : order_) {
-    if (query_.bases()[list] + reach < kth_ || work_.lists == effort.lists_max) break;
+    // Never before there are k: few lists may hold fewer.
+    if (total >= request.k && (query_.bases()[list] + reach < kth_ || work_.lists >= effort.lists_max)) break;
     ++work_.lists;
     for (std::size_t s = 0; s < segments.size(); ++s) {
       if (segments[s]->list_rows(list) == 0) continue;

@@ -9,17 +9,6 @@
 #include "code_kernels.h"
 
 namespace mneme::index {
-namespace {
-
-constexpr std::size_t kLeastHalf = 16;  // butterflies below a vector's width would not use it; the permutation mixes
-
-void butterflies(float* values, std::size_t size) {
-  for (std::size_t half = size / 2; half >= kLeastHalf; half /= 2)
-    for (std::size_t at = 0; at < size; at += 2 * half) butterfly(values + at, values + at + half, half);
-}
-
-}  // namespace
-
 Rotation::Rotation(std::size_t dimension, std::uint64_t seed)
     : dimension_(dimension), size_((dimension + 63) / 64 * 64), signs_(kRounds * size_), permutations_(signs_.size()) {
   std::mt19937_64 random(seed);
