@@ -78,7 +78,7 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   if (l2) segment->offsets_.resize(positions);
 
   // Where each row went, by its place in `slots`: lists keep that order.
-  std::vector<std::uint32_t> next = segment->list_begin_, position(slots.size());
+  std::vector<std::uint32_t> next(segment->list_begin_.begin(), segment->list_begin_.end()), position(slots.size());
   for (std::size_t i = 0; i < slots.size(); ++i) position[i] = next[list_of[i]]++;
   tbb::combinable<Sums> sums;
   for_rotated(rows, *codebook, slots, stop, [&](std::size_t at, std::size_t n, const float* rotated) {
@@ -110,7 +110,7 @@ void CodeSegment::lay_out(std::span<const std::uint32_t> list_of, std::span<cons
     begin += static_cast<std::uint32_t>((list_rows_[list] + kBlockRows - 1) / kBlockRows * kBlockRows);
   }
   slots_.assign(begin, kNoSlot);
-  std::vector<std::uint32_t> next = list_begin_;
+  std::vector<std::uint32_t> next(list_begin_.begin(), list_begin_.end());
   for (std::size_t i = 0; i < slots.size(); ++i) slots_[next[list_of[i]]++] = slots[i];
 }
 
@@ -165,9 +165,8 @@ std::size_t CodeSegment::list_of(std::uint32_t position) const {
 }
 
 std::uint64_t CodeSegment::bytes_used() const {
-  return sizeof *this + blocks_.capacity() + eight_bit_.capacity() +
-         (scales_.capacity() + offsets_.capacity()) * sizeof(float) +
-         (slots_.capacity() + list_begin_.capacity() + list_rows_.capacity()) * sizeof(std::uint32_t);
+  return sizeof *this + blocks_.bytes_used() + eight_bit_.bytes_used() + scales_.bytes_used() + offsets_.bytes_used() +
+         slots_.bytes_used() + list_begin_.bytes_used() + list_rows_.bytes_used();
 }
 
 }  // namespace mneme::index

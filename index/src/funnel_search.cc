@@ -42,6 +42,7 @@ bool FunnelSearch::run(const ExactRows& rows, const Codebook& codebook, std::spa
 void FunnelSearch::prepare(const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
                            const FunnelRequest& request) {
   work_ = {};
+  damage_ = {};
   query_.prepare(codebook, request.query, request.squared_norm);
   if (kept_.size() < segments.size()) kept_.resize(segments.size());
   used_.assign(segments.size(), 0);
@@ -190,6 +191,8 @@ bool FunnelSearch::decide(const ExactRows& rows, std::span<const CodeSegmentPtr>
                           std::vector<Hit>& hits) {
   float error = 0;
   for (std::size_t s = 0; s < segments.size(); ++s) {
+    damage_ = segments[s]->verify(std::span(kept_[s]).first(used_[s]));
+    if (!damage_) return true;
     query_.score_eight_bit(*segments[s], std::span(kept_[s]).first(used_[s]));
     work_.kept += used_[s];
     const float rows_part = segments[s]->eight_bit_error() * query_.norm();
@@ -209,6 +212,8 @@ bool FunnelSearch::decide(const ExactRows& rows, std::span<const CodeSegmentPtr>
 
 // Appends the rows of slots_ with their float32 scores.
 void FunnelSearch::score(const ExactRows& rows, const FunnelRequest& request, std::vector<Hit>& hits) {
+  if (damage_) damage_ = rows.blocks().verify(slots_);
+  if (!damage_) return;
   pointers_.clear();
   for (const Slot slot : slots_) pointers_.push_back(rows.blocks().row(slot));
   scores_.resize(slots_.size());
