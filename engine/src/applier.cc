@@ -151,7 +151,7 @@ Status Applier::write_beside(const std::function<void(storage::WriteSet&, Lsn ap
 
 // Rows of a space whose index is in files: what is restored later reads them again.
 void Applier::note_change(SpaceId space, RowId row, std::uint32_t rows) {
-  if (!context_.notes_changes || !context_.notes_changes(space)) return;
+  if (!context_.notes_change || !context_.notes_change(space, rows)) return;
   Bytes value;
   ByteWriter(value).fixed(rows);
   set_.put(storage::kMeta, change_key(space, staging_, row), value);

@@ -37,9 +37,9 @@ class Applier {
     PendingLinks& links;
     std::filesystem::path bulk_directory;
     std::uint64_t hot_bytes_max;
-    std::function<void(std::string_view)> log;                   // may be empty
-    std::function<void(SpaceId, const SpaceCounters&)> counted;  // after each applied set
-    std::function<bool(SpaceId)> notes_changes;                  // whether a space's changed rows are noted; or empty
+    std::function<void(std::string_view)> log;                      // may be empty
+    std::function<void(SpaceId, const SpaceCounters&)> counted;     // after each applied set
+    std::function<bool(SpaceId, std::uint32_t rows)> notes_change;  // whether these are to be noted; may be empty
   };
   /// `counters`: what the store held at its applied_lsn.
   Applier(Context context, std::map<SpaceId, SpaceCounters> counters);

@@ -143,6 +143,7 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
                        IndexState& state) const;
   void save_indexes();
   Status save_index(SpaceEntry& entry, GenerationIndex& index, bool closing);
+  Status give_up_when_behind(SpaceEntry& entry, GenerationIndex& index);
   Status forget_stale_record(SpaceEntry& entry, GenerationIndex& index);
   void index_is_damaged(const SpaceInfo& space, GenerationIndex& index, const IndexStatePtr& state, const Uuid& id,
                         const Status& damage) const;

@@ -107,7 +107,7 @@ Result<IndexStatePtr> GenerationIndex::acquire(const LoadFn& load) {
     backlog_.clear();
   }
   auto fresh = std::make_shared<IndexState>();
-  fresh->vectors = index::make_funnel_index(info_.dimension, info_.metric);
+  fresh->vectors = make_vectors();
   Status done;
   if (Result<Lsn> base = load(*fresh, at_least); base.ok())
     fresh->base = *base;
@@ -156,7 +156,7 @@ Status GenerationIndex::compact_if_worthwhile(Lsn oldest) {
     backlog_.clear();
   }
   auto fresh = std::make_shared<IndexState>();
-  fresh->vectors = index::make_funnel_index(info_.dimension, info_.metric);
+  fresh->vectors = make_vectors();
   const Status sound = old->vectors->verify();
   Status done = sound;
   for (index::Slot slot = 0; slot < slots && done.ok(); ++slot) {
@@ -171,6 +171,16 @@ Status GenerationIndex::compact_if_worthwhile(Lsn oldest) {
   backlog_.clear();
   if (done.ok() && state_ == old) replace(fresh);
   return sound;
+}
+
+void GenerationIndex::set_options(const index::FunnelOptions& options) {
+  MutexLock lock(mutex_);
+  options_ = options;
+}
+
+std::unique_ptr<index::VectorIndex> GenerationIndex::make_vectors() const {
+  MutexLock lock(mutex_);
+  return index::make_funnel_index(info_.dimension, info_.metric, options_);
 }
 
 std::optional<IndexRecord> GenerationIndex::record() const {

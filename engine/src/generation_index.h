@@ -114,6 +114,9 @@ class GenerationIndex {
  public:
   explicit GenerationIndex(const GenerationInfo& info) : info_(info) {}
 
+  /// Of states made from here on.
+  void set_options(const index::FunnelOptions& options) MNEME_EXCLUDES(mutex_);
+
   /// One change, published: `record` null = the node is gone.
   void publish(RowId row, const NodeRecordPtr& record, Lsn lsn) MNEME_EXCLUDES(mutex_);
 
@@ -154,6 +157,7 @@ class GenerationIndex {
     Lsn lsn;
   };
   void apply(IndexState& state, const Change& change) MNEME_REQUIRES(mutex_);
+  std::unique_ptr<index::VectorIndex> make_vectors() const MNEME_EXCLUDES(mutex_);
   Status drain(IndexState& state, std::vector<Change>& changes);
   void replace(std::shared_ptr<IndexState> state) MNEME_REQUIRES(mutex_) MNEME_EXCLUDES(shown_mutex_);
 
@@ -164,6 +168,7 @@ class GenerationIndex {
   Lsn begun_ MNEME_GUARDED_BY(mutex_);  // the last LSN of which something was published
   bool recording_ MNEME_GUARDED_BY(mutex_) = false;
   std::vector<Change> backlog_ MNEME_GUARDED_BY(mutex_);
+  index::FunnelOptions options_ MNEME_GUARDED_BY(mutex_);
   std::optional<IndexRecord> record_ MNEME_GUARDED_BY(mutex_);
   bool stale_record_ MNEME_GUARDED_BY(mutex_) = false;
   mutable Mutex shown_mutex_;                           // a leaf: taken last

@@ -94,9 +94,11 @@ Status DatabaseImpl::open_store() {
                        [this](SpaceId space, const SpaceCounters& now) {
                          if (const SpaceEntryPtr entry = spaces_.find(space)) entry->cold_nodes = now.cold_nodes;
                        },
-                       [this](SpaceId space) {
+                       [this](SpaceId space, std::uint32_t rows) {
                          const SpaceEntryPtr entry = spaces_.find(space);
-                         return entry && entry->notes_changes;
+                         if (!entry || !entry->notes_changes) return false;
+                         entry->noted_rows += rows;
+                         return true;
                        }},
       std::move(counters));
   return {};

@@ -32,7 +32,9 @@ bool is_due(const IndexState& state, bool closing) {
   const std::size_t dead = slots - std::min(slots, vectors.live());
   const std::size_t fresh = slots - std::min(slots, saved);
   const std::size_t changes = fresh + dead - std::min<std::size_t>(dead, state.saved_dead);
-  if (closing) return changes >= kChangesAtClose && fresh * vectors.dimension() * sizeof(float) <= kBytesAtClose;
+  if (closing)
+    return (changes >= kChangesAtClose || vectors.has_new_codes()) &&
+           fresh * vectors.dimension() * sizeof(float) <= kBytesAtClose;
   return saved == 0 || changes >= std::max(kChangesMin, saved / kChangesShare);
 }
 
@@ -76,8 +78,9 @@ Result<bool> DatabaseImpl::restore_index(const SpaceEntry& entry, GenerationInde
   MNEME_ASSIGN(const auto changed, rows_changed(space, record->reflected, view, record->saved.slots));
   if (!changed) return false;
   const index::IndexHome home{directory_ / "index", index_stem(space, generation.id, record->id), record->id};
-  Result<index::RestoredIndex> restored = index::open_funnel_index(
-      generation.dimension, generation.metric, {}, home, record->saved, record->reflected, options_.read_only);
+  Result<index::RestoredIndex> restored =
+      index::open_funnel_index(generation.dimension, generation.metric, {.cold = options_.cold_indexes}, home,
+                               record->saved, record->reflected, options_.read_only);
   if (!restored) {
     index_is_damaged(entry.info, index, nullptr, record->id, restored.status());
     return false;
@@ -155,7 +158,9 @@ Status DatabaseImpl::save_index(SpaceEntry& entry, GenerationIndex& index, bool 
   const auto seen = [&] { return Lsn{visible_.load(std::memory_order_acquire)}; };
   Lsn reflected = seen();
   IndexStatePtr state = index.loaded();
-  if (!state || entry.dropped || !is_due(*state, closing)) return {};
+  if (entry.dropped) return {};
+  if (!state) return closing ? ok_status() : give_up_when_behind(entry, index);
+  if (!is_due(*state, closing)) return {};
   if (!entry.notes_changes) {
     // Set between two steps of the applier: what it has applied by then was not noted, all that follows is.
     MNEME_TRY(applier_->write_beside([&](storage::WriteSet&, Lsn applied) {
@@ -194,6 +199,7 @@ Status DatabaseImpl::save_index(SpaceEntry& entry, GenerationIndex& index, bool 
     set.put(storage::kMeta, index_record_key(space, generation), bytes);
     set.erase_range(storage::kMeta, change_key(space, Lsn{}, RowId{}), changes_after(space, noted_until));
   }));
+  entry.noted_rows = 0;  // about: those above the LSN stay
   MNEME_FAILPOINT("index.recorded");
   // Files that the record before this one names go when it cannot come back.
   MNEME_TRY(store_->flush());
@@ -208,13 +214,34 @@ Status DatabaseImpl::save_index(SpaceEntry& entry, GenerationIndex& index, bool 
   return {};
 }
 
+// An index that nobody searches is not saved, and notes of changed rows grow. Once they are more than its rows, reading
+// those again is as quick.
+Status DatabaseImpl::give_up_when_behind(SpaceEntry& entry, GenerationIndex& index) {
+  const std::optional<IndexRecord> record = index.record();
+  if (!record) return {};
+  if (!std::exchange(entry.old_notes_counted, true)) {
+    MNEME_ASSIGN(const ReadView view, read_view());
+    MNEME_ASSIGN(const auto rows, rows_changed(entry.info.id, record->reflected, view, record->saved.slots));
+    entry.noted_rows += rows ? rows->size() : record->saved.slots + 1;
+  }
+  if (entry.noted_rows > record->saved.slots) index.drop_damaged(nullptr, record->id);
+  return {};
+}
+
 // A record that is not to be used goes before the notes that it would need are taken away.
 Status DatabaseImpl::forget_stale_record(SpaceEntry& entry, GenerationIndex& index) {
   if (!index.has_stale_record()) return {};
   const SpaceId space = entry.info.id;
   const GenerationId generation = index.info().id;
-  MNEME_TRY(applier_->write_beside(
-      [&](storage::WriteSet& set, Lsn) { set.erase(storage::kMeta, index_record_key(space, generation)); }));
+  const bool is_last = std::none_of(entry.indexes.begin(), entry.indexes.end(),
+                                    [](const auto& other) { return other->record().has_value(); });
+  MNEME_TRY(applier_->write_beside([&](storage::WriteSet& set, Lsn) {
+    set.erase(storage::kMeta, index_record_key(space, generation));
+    if (!is_last) return;
+    set.erase_range(storage::kMeta, change_key(space, Lsn{}, RowId{}), changes_after(space, kMaxLsn));
+    entry.notes_changes = false;
+    entry.noted_rows = 0;
+  }));
   index.stale_record_is_gone();
   return {};
 }

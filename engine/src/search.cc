@@ -100,6 +100,7 @@ Status DatabaseImpl::take_state(Searched& searched, const Query& query) {
   GenerationIndex& index = *searched.space->index(query.generation);
   searched.state = index.loaded();
   if (!searched.state) {
+    index.set_options({.cold = options_.cold_indexes});
     MNEME_ASSIGN(searched.state, index.acquire([&](IndexState& fresh, Lsn at_least) {
       return load_index(space, query.generation, fresh, at_least);
     }));

@@ -37,6 +37,8 @@ struct SpaceEntry {
   // Whether the applier notes changed rows, for indexes in files, and the LSN from which on it has.
   std::atomic<bool> notes_changes{false};
   std::atomic<std::uint64_t> noted_after{0};
+  std::atomic<std::uint64_t> noted_rows{0};  // how many, once old_notes_counted
+  bool old_notes_counted = false;            // of the thread that saves
 };
 using SpaceEntryPtr = std::shared_ptr<SpaceEntry>;
 

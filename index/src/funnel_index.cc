@@ -63,6 +63,10 @@ class FunnelIndex final : public RowsIndex {
   Status verify() const override;
   Result<SavedIndex> save(const IndexHome& home, const SlotNoteFn& notes) override;
   Status keep_saved() override;
+  bool has_new_codes() const override {
+    MutexLock lock(mutex_);
+    return sealed_ && sealed_ != saved_sealed_;
+  }
   std::size_t saved_slots() const override {
     MutexLock lock(files_mutex_);
     return files_ ? files_->kept_slots() : 0;
@@ -117,12 +121,14 @@ class FunnelIndex final : public RowsIndex {
 
   mutable Mutex mutex_;
   SealedPtr sealed_ MNEME_GUARDED_BY(mutex_);
+  SealedPtr saved_sealed_ MNEME_GUARDED_BY(mutex_);  // what was kept last
   bool busy_ MNEME_GUARDED_BY(mutex_) = false;
   mutable Status damage_ MNEME_GUARDED_BY(mutex_);  // found in the background; searches say so
   CondVar idle_;
 
   mutable Mutex files_mutex_;  // one save at a time; taken before mutex_
   std::unique_ptr<IndexFiles> files_ MNEME_GUARDED_BY(files_mutex_);
+  SealedPtr saving_ MNEME_GUARDED_BY(files_mutex_);  // what save() took
 
   const std::unique_ptr<AskedQueries> asked_ = std::make_unique<AskedQueries>();
   const std::function<void()> wake_ = [this] { start_background(); };  // searches, which are const, teach the index
@@ -339,14 +345,15 @@ std::uint64_t FunnelIndex::bytes_used() const {
   std::uint64_t bytes = rows_.bytes_used() + asked_->bytes_used();
   if (const SealedPtr now = sealed()) {
     bytes += now->codebook->clusters.bytes_used();
-    for (const CodeSegmentPtr& segment : now->segments) bytes += segment->bytes_used();
+    for (const CodeSegmentPtr& segment : now->segments)
+      bytes += segment->bytes_used() + (options_.cold ? 0 : segment->file_bytes());
   }
   return bytes;
 }
 
 std::uint64_t FunnelIndex::file_bytes() const {
   std::uint64_t bytes = rows_.blocks().file_bytes();
-  if (const SealedPtr now = sealed())
+  if (const SealedPtr now = sealed(); now && options_.cold)
     for (const CodeSegmentPtr& segment : now->segments) bytes += segment->file_bytes();
   return bytes;
 }
@@ -364,14 +371,27 @@ Result<SavedIndex> FunnelIndex::save(const IndexHome& home, const SlotNoteFn& no
   const SealedPtr now = sealed();
   if (!now) return {Code::FailedPrecondition, "index " + home.stem + ": save: nothing is compressed yet"};
   if (!files_) files_ = std::make_unique<IndexFiles>(home);
+  saving_ = now;
   return files_->save(rows_, *now, notes, stop_);
 }
 
 // From here on the saved parts lie in their files: pages that the system may take when memory is short.
 Status FunnelIndex::keep_saved() {
   MutexLock lock(files_mutex_);
-  if (!files_) return ok_status();
-  return files_->keep(rows_);
+  if (!files_ || !saving_) return ok_status();
+  MNEME_TRY(files_->keep(rows_));
+  const SealedPtr saved = std::exchange(saving_, nullptr);
+  SealedPtr in_file = saved;
+  if (options_.cold) {
+    rows_.blocks().keep_out_of_memory();
+    Sealed copy = *saved;
+    MNEME_TRY(files_->take_from_files(copy));
+    in_file = std::make_shared<const Sealed>(std::move(copy));
+  }
+  MutexLock publishing(mutex_);
+  saved_sealed_ = in_file;
+  if (sealed_ == saved) sealed_ = in_file;  // else there are newer codes: the next save's turn
+  return ok_status();
 }
 
 Result<SavedSlotsPtr> FunnelIndex::restore(const IndexHome& home, const SavedIndex& saved, Lsn birth, bool read_only) {
@@ -380,7 +400,15 @@ Result<SavedSlotsPtr> FunnelIndex::restore(const IndexHome& home, const SavedInd
   Sealed fresh;
   MNEME_ASSIGN(SavedSlotsPtr slots, files_->restore(rows_, fresh, saved, birth, read_only));
   look_again_.store(fresh.end + options_.delta_rows, std::memory_order_relaxed);
-  publish(std::make_shared<const Sealed>(std::move(fresh)));
+  if (fresh.of_asked) asked_->measured_before();
+  if (options_.cold) {
+    rows_.blocks().keep_out_of_memory();
+    for (const CodeSegmentPtr& segment : fresh.segments) segment->keep_out_of_memory();
+  }
+  const auto restored = std::make_shared<const Sealed>(std::move(fresh));
+  MutexLock publishing(mutex_);
+  saved_sealed_ = restored;
+  sealed_ = restored;
   return slots;
 }
 

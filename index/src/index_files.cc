@@ -305,18 +305,33 @@ Result<Codebook> IndexFiles::open_book(const State& state, std::size_t dimension
   return Codebook{metric, std::move(rotation), Clusters::of({centroids.begin(), centroids.end()}, size)};
 }
 
+Status IndexFiles::open_segment(PlacedSegment& one, const Codebook& book) const {
+  MNEME_ASSIGN(const SectionReader file,
+               open_sections(path("codes", one.number), one.place, {FileKind::Codes, home_.id, one.number}));
+  MNEME_ASSIGN(one.segment, CodeSegment::open(file, book.rotation.size() / 64, book.clusters.count(), book.metric));
+  return ok_status();
+}
+
+Status IndexFiles::take_from_files(Sealed& sealed) {
+  for (std::size_t i = 0; i < kept_.segments.size(); ++i) {
+    PlacedSegment& one = kept_.segments[i];
+    if (one.segment->file_bytes() == 0) MNEME_TRY(open_segment(one, *kept_.book));
+    one.segment->keep_out_of_memory();
+    sealed.segments[i] = one.segment;
+  }
+  return ok_status();
+}
+
 Status IndexFiles::open_codes(State& state, const ExactRows& rows, Sealed& sealed) {
   MNEME_ASSIGN(Codebook opened, open_book(state, rows.dimension(), rows.metric()));
   state.book = sealed.codebook = std::make_shared<const Codebook>(std::move(opened));
   Slot end = 0;
   for (PlacedSegment& one : state.segments) {
-    MNEME_ASSIGN(const SectionReader file,
-                 open_sections(path("codes", one.number), one.place, {FileKind::Codes, home_.id, one.number}));
-    MNEME_ASSIGN(one.segment, CodeSegment::open(file, state.book->rotation.size() / 64, state.book->clusters.count(),
-                                                rows.metric()));
+    MNEME_TRY(open_segment(one, *state.book));
     if (one.segment->first() != end)
-      return {Code::Corruption, file.where("numbers") + ": slots from " + std::to_string(one.segment->first()) +
-                                    ", the segment before ends at " + std::to_string(end)};
+      return {Code::Corruption, path("codes", one.number).string() + ": slots from " +
+                                    std::to_string(one.segment->first()) + ", the segment before ends at " +
+                                    std::to_string(end)};
     end = one.segment->end();
     sealed.segments.push_back(one.segment);
   }

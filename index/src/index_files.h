@@ -33,6 +33,8 @@ class IndexFiles {
                           const std::atomic<bool>& stop);
   /// What save() returned last is kept from here on.
   Status keep(ExactRows& rows);
+  /// `sealed`, which was kept, with segments that lie in the files.
+  Status take_from_files(Sealed& sealed);
   /// Fills `rows` and `sealed`, which are empty.
   Result<SavedSlotsPtr> restore(ExactRows& rows, Sealed& sealed, const SavedIndex& saved, Lsn birth, bool read_only);
   std::size_t kept_slots() const { return kept_.slots; }
@@ -53,7 +55,7 @@ class IndexFiles {
     std::vector<std::uint64_t> sums;  // of the pieces of rows
     std::vector<Extent> extents;
     std::vector<PlacedSegment> segments;
-    CodebookPtr book;
+    CodebookPtr book;  // of the segments
     std::uint64_t book_number = 0;
     SectionsPlace book_place;
   };
@@ -69,6 +71,7 @@ class IndexFiles {
   Result<Codebook> open_book(const State& state, std::size_t dimension, Metric metric) const;
   Result<SavedSlotsPtr> open_slots(const State& state) const;
   Status open_codes(State& state, const ExactRows& rows, Sealed& sealed);
+  Status open_segment(PlacedSegment& one, const Codebook& book) const;
   Status remove_all_but(const State& kept) const;
 
   const IndexHome home_;

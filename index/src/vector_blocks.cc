@@ -122,6 +122,13 @@ Status VectorBlocks::lie_in_file(const IndexFile& file, std::size_t blocks) {
   return ok_status();
 }
 
+void VectorBlocks::keep_out_of_memory() const {
+  for (std::size_t block = 0; block < blocks_in_file_; ++block) {
+    ::madvise(blocks_[block].memory, kBlockBytes, MADV_RANDOM);
+    ::madvise(blocks_[block].memory, kBlockBytes, MADV_DONTNEED);
+  }
+}
+
 Status VectorBlocks::restore(const std::shared_ptr<IndexFile>& file, std::size_t rows, std::vector<std::uint64_t> sums,
                              std::uint64_t seed) {
   MNEME_ASSIGN(const std::uint64_t size, file->size());

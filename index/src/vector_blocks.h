@@ -62,6 +62,8 @@ class VectorBlocks {
   Status save(const IndexFile& file, std::size_t first, std::size_t end) const;
   /// The pages of `file` take the place of the memory of the full blocks below `blocks`, which were saved and synced.
   Status lie_in_file(const IndexFile& file, std::size_t blocks);
+  /// Pages of blocks that lie in a file are read one by one where they are touched, and leave memory now.
+  void keep_out_of_memory() const;
   /// Takes `rows` rows from a file, in an empty object. `sums` are of their pieces, made with `seed`. Rows of a last
   /// block that is not full are read and verified at once. @error Corruption, Busy, IoError
   Status restore(const std::shared_ptr<IndexFile>& file, std::size_t rows, std::vector<std::uint64_t> sums,

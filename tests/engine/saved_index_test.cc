@@ -1,11 +1,13 @@
 // Indexes in files: a reopened database uses them, a harmed one says so, and every answer is as it was without them.
 
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
 #include <csignal>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <mutex>
@@ -366,6 +368,74 @@ TEST_F(SavedIndexTest, GoesWithItsSpace) {
   EXPECT_TRUE(files().empty());
   reopen();
   EXPECT_TRUE(files().empty());
+}
+
+TEST_F(SavedIndexTest, AnswersTheSameWhenItStaysInItsFiles) {
+  options_.cold_indexes = true;
+  reopen();
+  load(kNodes);
+  wait_until_saved(1);
+  for (int i = 0; i < 50; ++i) change();
+  const auto asked = queries(6);
+  const std::vector<Answer> right = answers(asked);
+  reopen();
+  EXPECT_EQ(answers(asked), right);
+  const SpaceStats stats = must(space().stats());
+  EXPECT_EQ(db_->stats().indexes_restored, 1U);
+  EXPECT_LE(stats.index_bytes, kNodes * 100 + 8 * kMiB);  // a block that is not full, the codebook
+}
+
+// Nobody searches: notes of changed rows do not pile up.
+TEST_F(SavedIndexTest, IsGivenUpWhenMoreHasChangedThanItHolds) {
+  load(kNodes);
+  wait_until_saved(1);
+  reopen();
+  for (int i = 0; i < 3; ++i) load(kNodes / 2);
+  ASSERT_TRUE(eventually([&] { return db_->stats().nodes == kNodes * 5 / 2; }));
+  // The saver looks ten times a second.
+  std::size_t looks = 0;
+  ASSERT_TRUE(eventually([&] { return ++looks > 50; }));
+  must(nearest(point(), 0.9F));
+  EXPECT_EQ(db_->stats().indexes_restored, 0U);
+  EXPECT_EQ(db_->stats().indexes_loaded, 1U);
+  EXPECT_EQ(db_->stats().indexes_damaged, 0U);
+  wait_until_saved(1);
+  reopen();
+  must(nearest(point(), 0.9F));
+  EXPECT_EQ(db_->stats().indexes_restored, 1U);
+}
+
+// On a file system of its own that fills up while the index is saved.
+TEST_F(SavedIndexTest, WaitsForSpaceWhileSearchesGoOn) {
+  const std::filesystem::path disk = directory_ / "disk";
+  std::filesystem::create_directory(disk);
+  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=160m") != 0)
+    GTEST_SKIP() << "mounting a tmpfs needs root: " << std::strerror(errno);
+  db_ = must(Database::open(disk / "db", options_));
+  must(db_->create_space("agent"));
+  load(kNodes);
+  {
+    std::ofstream ballast(disk / "ballast", std::ios::binary);
+    const std::string piece(64 * kKiB, 'x');
+    while (ballast.write(piece.data(), static_cast<std::streamsize>(piece.size())).flush()) {
+    }
+  }
+  const auto asked = queries(3);
+  const std::vector<Answer> right = answers(asked);
+  ASSERT_TRUE(eventually([&] {
+    must(nearest(asked[0], 0.9F));
+    return said("save: NoSpace");
+  }));
+  EXPECT_EQ(answers(asked), right);
+  EXPECT_EQ(db_->stats().indexes_saved, 0U);
+  std::filesystem::remove(disk / "ballast");
+  wait_until_saved(1);
+  db_.reset();
+  db_ = must(Database::open(disk / "db", options_));
+  EXPECT_EQ(answers(asked), right);
+  EXPECT_EQ(db_->stats().indexes_restored, 1U);
+  db_.reset();
+  umount2(disk.c_str(), MNT_DETACH);
 }
 
 TEST_F(SavedIndexTest, IsReplacedWhenTheIndexIsCompacted) {

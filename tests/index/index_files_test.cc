@@ -77,12 +77,12 @@ class IndexFiles : public testing::Test {
     ASSERT_TRUE(kept) << kept.to_string();
     saved_ = *saved;
   }
-  Result<RestoredIndex> try_restore() const {
-    return open_funnel_index(kDimension, Metric::Cosine, kOptions, home_, saved_, Lsn{lsn_}, false);
+  Result<RestoredIndex> try_restore(const FunnelOptions& options = kOptions) const {
+    return open_funnel_index(kDimension, Metric::Cosine, options, home_, saved_, Lsn{lsn_}, false);
   }
-  void restore() {
+  void restore(const FunnelOptions& options = kOptions) {
     index_.reset();
-    Result<RestoredIndex> restored = try_restore();
+    Result<RestoredIndex> restored = try_restore(options);
     ASSERT_TRUE(restored) << restored.status().to_string();
     index_ = std::move(restored->index);
     slots_ = std::move(restored->slots);
@@ -211,8 +211,23 @@ TEST_F(IndexFiles, MoveRowsOutOfMemoryWhenTheyAreKept) {
   EXPECT_LE(index_->bytes_used() + index_->file_bytes(), before + kMiB);
   expect_as_fresh();
   restore();
-  // 48 + 16 bytes of 1-bit codes, 5 of row map, 8 beside the codes; the block that is not full; the codebook.
-  EXPECT_LE(index_->bytes_used(), 9000 * 100 + block + kMiB);
+  // 48 + 16 bytes of 1-bit codes, 5 of row map, 8 beside the 8-bit codes; the block that is not full; the codebook.
+  EXPECT_LE(index_->bytes_used(), 9000 * (100 + kDimension) + block + kMiB);
+}
+
+TEST_F(IndexFiles, HoldAllButTheOneBitCodesOfAColdIndex) {
+  FunnelOptions cold = kOptions;
+  cold.cold = true;
+  index_ = make_funnel_index(kDimension, Metric::Cosine, cold);
+  put_rows(0, 9000);
+  compress();
+  save();
+  EXPECT_FALSE(index_->has_new_codes());
+  EXPECT_GE(index_->file_bytes(), 9000 * kDimension + 3 * 4 * kMiB - kMiB);
+  expect_as_fresh();
+  restore(cold);
+  EXPECT_LE(index_->bytes_used(), 9000 * 100 + 4 * kMiB + kMiB);
+  expect_as_fresh();
 }
 
 TEST_F(IndexFiles, OfTheLastKeptSaveStayWholeWhateverComesAfter) {

@@ -20,6 +20,9 @@ struct FunnelOptions {
   std::size_t rows_min = 8192;
   /// Rows not yet compressed that make the background task compress them. Up to twice as many wait at a time.
   std::size_t delta_rows = 1024;
+  /// What was saved stays in its files but for the 1-bit codes: 8-bit codes and float32 rows are read where a search
+  /// touches them. About 150 bytes a vector of 768 dimensions are left in memory.
+  bool cold = false;
 };
 
 /// Searches with a recall target of 0.99 or less may be approximate, and score in float32; the others are exact.

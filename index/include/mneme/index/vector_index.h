@@ -100,9 +100,11 @@ class VectorIndex {
   /// The owner has noted what save() returned: files that only the save before needed go, and saved rows leave memory.
   virtual Status keep_saved() { return ok_status(); }
   virtual std::size_t saved_slots() const { return 0; }  ///< of the save that was kept last
+  /// What approximate searches use has changed since the save that was kept last.
+  virtual bool has_new_codes() const { return false; }
   /// Verifies all that lies in files and was not used yet. @error Corruption
   virtual Status verify() const { return ok_status(); }
-  /// In files that are mapped: pages that the system may take back.
+  /// In files that are mapped, and not in bytes_used(): pages that the system may take back.
   virtual std::uint64_t file_bytes() const { return 0; }
 
   /// Waits until nothing runs in the background. For tests and measurements: no result depends on it.
