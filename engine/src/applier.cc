@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "index_record.h"
 #include "link_keys.h"
 #include "mneme/base/checksum.h"
 
@@ -90,10 +91,11 @@ Status Applier::wait_for_room(std::uint64_t bytes_max, std::chrono::milliseconds
 
 void Applier::run() {
   std::deque<Commit> commits;
+  std::deque<Beside*> beside;
   for (;;) {
     {
       MutexLock lock(mutex_);
-      while (queue_.empty() && !stop_) work_.wait(mutex_);
+      while (queue_.empty() && beside_.empty() && !stop_) work_.wait(mutex_);
       if (stop_) return;
       commits.swap(queue_);
     }
@@ -107,8 +109,52 @@ void Applier::run() {
       if (context_.log) context_.log("applying the log stopped: " + done.to_string());
       return;
     }
+    {
+      MutexLock lock(mutex_);
+      beside.swap(beside_);
+    }
+    finish(beside);
+    beside.clear();
     evict();
   }
+}
+
+// One waits in write_beside(): it sees its own status, and goes.
+void Applier::finish(const std::deque<Beside*>& all) {
+  for (Beside* one : all) {
+    storage::WriteSet set;
+    one->fill(set, applied());
+    Status done = set.count() == 0 ? ok_status() : context_.store.apply(set, applied());
+    MutexLock lock(mutex_);
+    one->done = std::move(done);
+    one->is_done = true;
+    progress_.notify_all();
+  }
+}
+
+Status Applier::write_beside(const std::function<void(storage::WriteSet&, Lsn applied)>& fill) {
+  Beside one{fill, {}};
+  MutexLock lock(mutex_);
+  beside_.push_back(&one);
+  work_.notify_one();
+  while (!one.is_done) {
+    // What has left the queue is under way and will be done; what waits there is taken back when nothing goes on.
+    const auto queued = std::find(beside_.begin(), beside_.end(), &one);
+    if (queued != beside_.end() && (stop_ || !health_.ok())) {
+      beside_.erase(queued);
+      return health_.ok() ? Status(Code::FailedPrecondition, "the database is closed") : health_;
+    }
+    progress_.wait(mutex_);
+  }
+  return one.done;
+}
+
+// Rows of a space whose index is in files: what is restored later reads them again.
+void Applier::note_change(SpaceId space, RowId row, std::uint32_t rows) {
+  if (!context_.notes_change || !context_.notes_change(space, rows)) return;
+  Bytes value;
+  ByteWriter(value).fixed(rows);
+  set_.put(storage::kMeta, change_key(space, staging_, row), value);
 }
 
 Status Applier::apply_all(const std::deque<Commit>& commits) {
@@ -134,6 +180,7 @@ bool Applier::touches_staged(const Commit& commit) const {
 }
 
 Status Applier::stage(const Commit& commit) {
+  staging_ = commit.lsn;
   if (commit.change) return stage_change(*commit.change);
   if (commit.move) return stage_move(*commit.move);
   for (const LogOp& op : commit.ops) MNEME_TRY(stage_op(op));
@@ -146,6 +193,7 @@ Status Applier::stage_op(const LogOp& op) {
     case LogOp::Kind::Put:
       return stage_put(op);
     case LogOp::Kind::Erase:
+      note_change(op.space, op.row, 1);
       return stage_erase(op.space, op.node);
     case LogOp::Kind::Link:
     case LogOp::Kind::Unlink:
@@ -155,6 +203,7 @@ Status Applier::stage_op(const LogOp& op) {
 }
 
 Status Applier::stage_put(const LogOp& op) {
+  note_change(op.space, op.row, 1);
   if (!op.fresh) {
     MNEME_ASSIGN(const std::optional<storage::Place> place, map_.find(op.space, op.node));
     if (place) {
@@ -228,6 +277,9 @@ Status Applier::stage_change(const SpaceChange& change) {
       set_.erase_range(family, begin, end);
     set_.erase(storage::kMeta, space_record_key(id));
     set_.erase(storage::kMeta, space_counters_key(id));
+    const std::string records = index_record_key(id, GenerationId{0}).substr(0, 1 + sizeof id.value);
+    set_.erase_range(storage::kMeta, records, storage::prefix_end(records));
+    set_.erase_range(storage::kMeta, change_key(id, Lsn{}, RowId{}), changes_after(id, kMaxLsn));
     counters_.erase(id);
     counters_changed_.erase(id);
     return {};
@@ -286,6 +338,8 @@ Status Applier::ingest(const Commit& commit) {
     for (const BulkFile& file : bulk.files) files.push_back({file.family, context_.bulk_directory / file.name});
     MNEME_TRY(retry_while_full([&] { return context_.store.ingest(files); }));
   }
+  staging_ = commit.lsn;
+  note_change(bulk.space, bulk.first_row, static_cast<std::uint32_t>(bulk.count));
   count(commit.deltas);
   return {};
 }

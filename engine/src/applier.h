@@ -37,8 +37,9 @@ class Applier {
     PendingLinks& links;
     std::filesystem::path bulk_directory;
     std::uint64_t hot_bytes_max;
-    std::function<void(std::string_view)> log;                   // may be empty
-    std::function<void(SpaceId, const SpaceCounters&)> counted;  // after each applied set
+    std::function<void(std::string_view)> log;                      // may be empty
+    std::function<void(SpaceId, const SpaceCounters&)> counted;     // after each applied set
+    std::function<bool(SpaceId, std::uint32_t rows)> notes_change;  // whether these are to be noted; may be empty
   };
   /// `counters`: what the store held at its applied_lsn.
   Applier(Context context, std::map<SpaceId, SpaceCounters> counters);
@@ -52,6 +53,10 @@ class Applier {
   /// Waits until there is room for more, at most `limit`. @error Busy, or health()
   Status wait_for_room(std::uint64_t bytes_max, std::chrono::milliseconds limit) MNEME_EXCLUDES(mutex_);
 
+  /// Runs `fill` in the applier's thread, when nothing is staged, and writes what it puts in the set as one atomic
+  /// step, at the LSN that is applied by then. @error of the store, NoSpace included; what stops the applier
+  Status write_beside(const std::function<void(storage::WriteSet&, Lsn applied)>& fill) MNEME_EXCLUDES(mutex_);
+
   Lsn applied() const { return Lsn{applied_.load(std::memory_order_acquire)}; }
   std::uint64_t unapplied_bytes() const { return unapplied_bytes_.load(std::memory_order_relaxed); }
   Status health() const MNEME_EXCLUDES(mutex_);
@@ -60,7 +65,15 @@ class Applier {
   Result<bool> bulk_can_be_in(const BulkLoad& bulk) const;
 
  private:
+  /// What write_beside() waits for.
+  struct Beside {
+    const std::function<void(storage::WriteSet&, Lsn applied)>& fill;
+    Status done;
+    bool is_done = false;
+  };
   void run() MNEME_EXCLUDES(mutex_);
+  void finish(const std::deque<Beside*>& all) MNEME_EXCLUDES(mutex_);
+  void note_change(SpaceId space, RowId row, std::uint32_t rows);
   Status apply_all(const std::deque<Commit>& commits);
   Status stage(const Commit& commit);
   Status stage_op(const LogOp& op);
@@ -85,6 +98,7 @@ class Applier {
 
   // Used by the thread alone.
   storage::WriteSet set_;
+  Lsn staging_;                                   // the commit that is being put in set_
   Lsn staged_lsn_;                                // last commit wholly in set_ or applied
   std::uint64_t staged_bytes_ = 0;                // of memory held by the commits in set_
   std::set<std::pair<SpaceId, NodeId>> touched_;  // nodes in set_
@@ -94,6 +108,7 @@ class Applier {
   mutable Mutex mutex_;
   CondVar work_, progress_;
   std::deque<Commit> queue_ MNEME_GUARDED_BY(mutex_);
+  std::deque<Beside*> beside_ MNEME_GUARDED_BY(mutex_);
   bool stop_ MNEME_GUARDED_BY(mutex_) = false;
   Status health_ MNEME_GUARDED_BY(mutex_);
   std::atomic<std::uint64_t> applied_{0};

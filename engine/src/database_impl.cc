@@ -37,6 +37,7 @@ Status DatabaseImpl::close() {
     maintain_wake_.notify_all();
   }
   if (maintainer_.joinable()) maintainer_.join();
+  if (saver_.joinable()) saver_.join();
   Status done;
   if (!options_.read_only && applier_ && wal_) {
     done = applier_->wait_applied(Lsn{visible_.load()});
@@ -90,8 +91,12 @@ void DatabaseImpl::maintain() {
       if (!views_.empty()) oldest = *views_.begin();
     }
     for (const SpaceEntryPtr& entry : spaces_.all())
-      for (const auto& index : entry->indexes)
-        index->compact_if_worthwhile(std::min(oldest, Lsn{visible_.load(std::memory_order_acquire)}));
+      for (const auto& index : entry->indexes) {
+        const IndexStatePtr state = index->loaded();
+        const Status sound =
+            index->compact_if_worthwhile(std::min(oldest, Lsn{visible_.load(std::memory_order_acquire)}));
+        if (!sound.ok() && state) index_is_damaged(entry->info, *index, state, state->saved_as, sound);
+      }
   }
 }
 
@@ -110,8 +115,15 @@ DatabaseStats DatabaseImpl::stats() const {
     ++stats.spaces;
     stats.nodes += static_cast<std::uint64_t>(entry->episodes + entry->concepts);
     stats.links += static_cast<std::uint64_t>(entry->links.load());
-    for (const auto& index : entry->indexes) stats.index_bytes += index->bytes_used();
+    for (const auto& index : entry->indexes) {
+      stats.index_bytes += index->bytes_used();
+      stats.index_file_bytes += index->file_bytes();
+    }
   }
+  stats.indexes_loaded = indexes_loaded_;
+  stats.indexes_restored = indexes_restored_;
+  stats.indexes_damaged = indexes_damaged_;
+  stats.indexes_saved = indexes_saved_;
   stats.hot_bytes = hot_->bytes();
   stats.unapplied_bytes = applier_->unapplied_bytes();
   stats.log_bytes = wal_->bytes_on_disk();

@@ -134,14 +134,34 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
                        const std::function<bool(const NodeView&)>& visit) const;
   Result<Lsn> load_index(SpaceId space, GenerationId generation, IndexState& state, Lsn at_least);
 
+  // indexes in files (saved_indexes.cc)
+  Status load_index_records();
+  Result<bool> restore_index(const SpaceEntry& entry, GenerationIndex& index, IndexState& state, const ReadView& view);
+  Result<std::optional<std::vector<RowId>>> rows_changed(SpaceId space, Lsn after, const ReadView& view,
+                                                         std::size_t rows_max) const;
+  Status replay_change(SpaceId space, GenerationId generation, RowId row, const ReadView& view,
+                       IndexState& state) const;
+  void save_indexes();
+  Status save_index(SpaceEntry& entry, GenerationIndex& index, bool closing);
+  Status give_up_when_behind(SpaceEntry& entry, GenerationIndex& index);
+  Status forget_stale_record(SpaceEntry& entry, GenerationIndex& index);
+  void index_is_damaged(const SpaceInfo& space, GenerationIndex& index, const IndexStatePtr& state, const Uuid& id,
+                        const Status& damage) const;
+  /// Of one generation, or of all that a space has: the record in the store and the files. The index must be out of
+  /// reach of searches and writers. Best effort: what stays is removed by the next open.
+  void remove_saved_index(SpaceId space, std::optional<GenerationId> generation);
+
   // searching (search.cc, search_view.cc)
   struct Searched;
   using Neighbours = std::vector<Neighbour>;
   using SearchHits = std::vector<SearchHit>;
   Result<Searched> start_search(SpaceId space, const Query& query);
   Status take_vector_of_like(Searched& searched, const Query& query) const;
+  Status take_state(Searched& searched, const Query& query);
   Result<std::vector<Neighbours>> neighbours(const Searched& searched, std::span<const float> queries,
-                                             const Query& query) const;
+                                             const Query& query);
+  Result<std::vector<Neighbours>> neighbours_after(const Status& damage, const Searched& searched,
+                                                   std::span<const float> queries, const Query& query);
   Result<std::vector<SearchHits>> search_view(const Searched& searched, std::span<const float> queries,
                                               const Query& query) const;
   Result<FilterCache::BitmapPtr> matching_slots(const Searched& searched, const Query& query) const;
@@ -186,6 +206,9 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
   CondVar maintain_wake_;
   bool stopping_ MNEME_GUARDED_BY(maintain_mutex_) = false;
   std::thread maintainer_;
+  std::thread saver_;  // of indexes; sleeps with the maintainer
+
+  mutable std::atomic<std::uint64_t> indexes_loaded_{0}, indexes_restored_{0}, indexes_damaged_{0}, indexes_saved_{0};
 };
 
 }  // namespace mneme

@@ -42,6 +42,15 @@ Status IndexState::add(RowId row, const NodeId& id, Attributes attribute, std::s
   return {};
 }
 
+void IndexState::restore(index::RestoredIndex restored, const Uuid& id) {
+  vectors = std::move(restored.index);
+  attributes.restore(restored.slots);
+  ids.restore(restored.slots);
+  saved_file_bytes = restored.slots->file_bytes();
+  saved_as = id;
+  saved_dead = vectors->slots() - vectors->live();
+}
+
 std::uint64_t IndexState::bytes_used() const {
   return vectors->bytes_used() + attributes.bytes() + attribute_bytes.load(std::memory_order_relaxed) + ids.bytes() +
          filters.bytes();
@@ -98,7 +107,7 @@ Result<IndexStatePtr> GenerationIndex::acquire(const LoadFn& load) {
     backlog_.clear();
   }
   auto fresh = std::make_shared<IndexState>();
-  fresh->vectors = index::make_funnel_index(info_.dimension, info_.metric);
+  fresh->vectors = make_vectors();
   Status done;
   if (Result<Lsn> base = load(*fresh, at_least); base.ok())
     fresh->base = *base;
@@ -128,7 +137,7 @@ Result<IndexStatePtr> GenerationIndex::acquire(const LoadFn& load) {
   return IndexStatePtr(fresh);
 }
 
-void GenerationIndex::compact_if_worthwhile(Lsn oldest) {
+Status GenerationIndex::compact_if_worthwhile(Lsn oldest) {
   constexpr std::size_t kDeadMin = 4096;
   std::shared_ptr<IndexState> old;
   std::size_t slots = 0;
@@ -136,19 +145,20 @@ void GenerationIndex::compact_if_worthwhile(Lsn oldest) {
   MutexLock loading(load_mutex_);
   {
     MutexLock lock(mutex_);
-    if (!state_) return;
+    if (!state_) return {};
     slots = state_->vectors->slots();
     as_of = state_->vectors->reflected();
     const std::size_t dead = slots - state_->vectors->live();
-    if (dead < kDeadMin || dead * 5 < slots || oldest < as_of) return;
+    if (dead < kDeadMin || dead * 5 < slots || oldest < as_of) return {};
     // What is published from here on is recorded; all of it lies above `as_of`, since `oldest` is of a whole commit.
     old = state_;
     recording_ = true;
     backlog_.clear();
   }
   auto fresh = std::make_shared<IndexState>();
-  fresh->vectors = index::make_funnel_index(info_.dimension, info_.metric);
-  Status done;
+  fresh->vectors = make_vectors();
+  const Status sound = old->vectors->verify();
+  Status done = sound;
   for (index::Slot slot = 0; slot < slots && done.ok(); ++slot) {
     if (!old->vectors->visible(slot, as_of)) continue;
     done = fresh->add(old->vectors->row(slot), old->ids[slot], Attributes(old->attributes[slot].bytes()),
@@ -160,6 +170,59 @@ void GenerationIndex::compact_if_worthwhile(Lsn oldest) {
   recording_ = false;
   backlog_.clear();
   if (done.ok() && state_ == old) replace(fresh);
+  return sound;
+}
+
+void GenerationIndex::set_options(const index::FunnelOptions& options) {
+  MutexLock lock(mutex_);
+  options_ = options;
+}
+
+std::unique_ptr<index::VectorIndex> GenerationIndex::make_vectors() const {
+  MutexLock lock(mutex_);
+  return index::make_funnel_index(info_.dimension, info_.metric, options_);
+}
+
+std::optional<IndexRecord> GenerationIndex::record() const {
+  MutexLock lock(mutex_);
+  return record_;
+}
+
+void GenerationIndex::set_record(const IndexRecord& record) {
+  MutexLock lock(mutex_);
+  record_ = record;
+}
+
+bool GenerationIndex::drop_damaged(const IndexStatePtr& state, const Uuid& id) {
+  MutexLock lock(mutex_);
+  bool is_news = false;
+  if (record_ ? record_->id == id : id.is_nil()) {
+    record_.reset();
+    is_news = !std::exchange(stale_record_, true);
+  }
+  if (!state || state_ != state) return is_news;
+  replace(nullptr);
+  return true;
+}
+
+bool GenerationIndex::has_stale_record() const {
+  MutexLock lock(mutex_);
+  return stale_record_;
+}
+
+void GenerationIndex::stale_record_is_gone() {
+  MutexLock lock(mutex_);
+  stale_record_ = false;
+}
+
+Lsn GenerationIndex::begun() const {
+  MutexLock lock(mutex_);
+  return begun_;
+}
+
+std::uint64_t GenerationIndex::file_bytes() const {
+  MutexLock lock(mutex_);
+  return state_ ? state_->file_bytes() : 0;
 }
 
 std::uint64_t GenerationIndex::bytes_used() const {

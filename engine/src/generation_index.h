@@ -12,14 +12,16 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "chunked_array.h"
 #include "filter_cache.h"
+#include "index_record.h"
 #include "mneme/base/mutex.h"
 #include "mneme/base/node_record.h"
 #include "mneme/filter.h"
-#include "mneme/index/vector_index.h"
+#include "mneme/index/funnel_index.h"
 #include "mneme/stats.h"
 
 namespace mneme {
@@ -36,15 +38,68 @@ class Attributes {
   std::uint32_t size_ = 0;
 };
 
+/// What lies beside the vectors, by slot: the slots that were restored in their file, later ones in memory.
+class SlotAttributes {
+ public:
+  /// Of a slot, as Attributes has them.
+  class View {
+   public:
+    explicit View(ByteView bytes) : bytes_(bytes) {}
+    ByteView bytes() const { return bytes_; }
+
+   private:
+    ByteView bytes_;
+  };
+  View operator[](std::size_t slot) const {
+    return View(slot < restored_ ? saved_->note(static_cast<index::Slot>(slot)) : later_[slot - restored_].bytes());
+  }
+  Attributes& grow_to(std::size_t slot) { return later_.grow_to(slot - restored_); }
+  void restore(index::SavedSlotsPtr saved) {
+    saved_ = std::move(saved);
+    restored_ = saved_->size();
+  }
+  std::uint64_t bytes() const { return later_.bytes(); }
+
+ private:
+  index::SavedSlotsPtr saved_;
+  std::size_t restored_ = 0;
+  ChunkedArray<Attributes> later_;
+};
+
+class SlotIds {
+ public:
+  const NodeId& operator[](std::size_t slot) const {
+    return slot < restored_ ? saved_->id(static_cast<index::Slot>(slot)) : later_[slot - restored_];
+  }
+  NodeId& grow_to(std::size_t slot) { return later_.grow_to(slot - restored_); }
+  void restore(index::SavedSlotsPtr saved) {
+    saved_ = std::move(saved);
+    restored_ = saved_->size();
+  }
+  std::uint64_t bytes() const { return later_.bytes(); }
+
+ private:
+  index::SavedSlotsPtr saved_;
+  std::size_t restored_ = 0;
+  ChunkedArray<NodeId> later_;
+};
+
 /// The arrays themselves; replaced as a whole by compaction.
 struct IndexState {
   std::unique_ptr<index::VectorIndex> vectors;
-  ChunkedArray<Attributes> attributes;  // by slot
-  ChunkedArray<NodeId> ids;             // by slot: what a search reports without a look at the store
+  SlotAttributes attributes;  // by slot
+  SlotIds ids;                // by slot: what a search reports without a look at the store
   std::atomic<std::uint64_t> attribute_bytes{0};
   Lsn base;                     // answers as of this LSN and later
   mutable FilterCache filters;  // over attributes, by slot; it locks by itself
+  mutable Uuid saved_as;        // in its files; nil before the first save. Of the thread that saves
+  std::uint64_t saved_file_bytes = 0;
+  mutable std::atomic<std::size_t> saved_dead{0};  // dead slots at the last save
 
+  /// What was in files, in an empty state.
+  void restore(index::RestoredIndex restored, const Uuid& id);
+  /// Rows, codes and what lies beside them, in files that are mapped.
+  std::uint64_t file_bytes() const { return vectors->file_bytes() + saved_file_bytes; }
   Status put(RowId row, const NodeRecord& record, GenerationId generation, Lsn lsn);
   std::uint64_t bytes_used() const;
 
@@ -58,6 +113,9 @@ using IndexStatePtr = std::shared_ptr<const IndexState>;
 class GenerationIndex {
  public:
   explicit GenerationIndex(const GenerationInfo& info) : info_(info) {}
+
+  /// Of states made from here on.
+  void set_options(const index::FunnelOptions& options) MNEME_EXCLUDES(mutex_);
 
   /// One change, published: `record` null = the node is gone.
   void publish(RowId row, const NodeRecordPtr& record, Lsn lsn) MNEME_EXCLUDES(mutex_);
@@ -73,9 +131,23 @@ class GenerationIndex {
 
   /// Rebuilds without dead slots when they are a fifth of all and nothing below the present needs them: `oldest` is the
   /// oldest view, or the last LSN whose commit is wholly published when that is lower.
-  void compact_if_worthwhile(Lsn oldest) MNEME_EXCLUDES(mutex_, load_mutex_);
+  /// @error Corruption  what was restored turns out damaged
+  Status compact_if_worthwhile(Lsn oldest) MNEME_EXCLUDES(mutex_, load_mutex_);
+
+  /// The save that a load may start from. Whoever changes it is the thread that saves, or opens the database.
+  std::optional<IndexRecord> record() const MNEME_EXCLUDES(mutex_);
+  void set_record(const IndexRecord& record) MNEME_EXCLUDES(mutex_);
+  /// `state` is damaged in its files: it is not shown any more, and what it was restored from is not used again.
+  /// A nil `id`: the store's record itself. @return whether nobody has said so before
+  bool drop_damaged(const IndexStatePtr& state, const Uuid& id) MNEME_EXCLUDES(mutex_, shown_mutex_);
+  /// The store still has a record of a save that is not to be used.
+  bool has_stale_record() const MNEME_EXCLUDES(mutex_);
+  void stale_record_is_gone() MNEME_EXCLUDES(mutex_);
+  /// The last LSN of which something was published here.
+  Lsn begun() const MNEME_EXCLUDES(mutex_);
 
   std::uint64_t bytes_used() const MNEME_EXCLUDES(mutex_);
+  std::uint64_t file_bytes() const MNEME_EXCLUDES(mutex_);
   const GenerationInfo& info() const { return info_; }
 
  private:
@@ -85,6 +157,7 @@ class GenerationIndex {
     Lsn lsn;
   };
   void apply(IndexState& state, const Change& change) MNEME_REQUIRES(mutex_);
+  std::unique_ptr<index::VectorIndex> make_vectors() const MNEME_EXCLUDES(mutex_);
   Status drain(IndexState& state, std::vector<Change>& changes);
   void replace(std::shared_ptr<IndexState> state) MNEME_REQUIRES(mutex_) MNEME_EXCLUDES(shown_mutex_);
 
@@ -95,6 +168,9 @@ class GenerationIndex {
   Lsn begun_ MNEME_GUARDED_BY(mutex_);  // the last LSN of which something was published
   bool recording_ MNEME_GUARDED_BY(mutex_) = false;
   std::vector<Change> backlog_ MNEME_GUARDED_BY(mutex_);
+  index::FunnelOptions options_ MNEME_GUARDED_BY(mutex_);
+  std::optional<IndexRecord> record_ MNEME_GUARDED_BY(mutex_);
+  bool stale_record_ MNEME_GUARDED_BY(mutex_) = false;
   mutable Mutex shown_mutex_;                           // a leaf: taken last
   IndexStatePtr shown_ MNEME_GUARDED_BY(shown_mutex_);  // state_, for searches
 };

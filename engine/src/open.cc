@@ -40,7 +40,10 @@ Result<std::shared_ptr<DatabaseImpl>> DatabaseImpl::open(const std::filesystem::
                           &DatabaseImpl::open_log}) {
     if (const Status done = (impl.get()->*step)(); !done) return done.with_context(context);
   }
-  if (!options.read_only) impl->maintainer_ = std::thread([raw = impl.get()] { raw->maintain(); });
+  if (!options.read_only) {
+    impl->maintainer_ = std::thread([raw = impl.get()] { raw->maintain(); });
+    impl->saver_ = std::thread([raw = impl.get()] { raw->save_indexes(); });
+  }
   return impl;
 }
 
@@ -85,10 +88,17 @@ Status DatabaseImpl::open_store() {
   warm_ = std::make_unique<storage::TierStore>(*store_, TierId::Warm);
   cold_ = std::make_unique<storage::TierStore>(*store_, TierId::Cold);
   MNEME_ASSIGN(auto counters, load_spaces());
+  MNEME_TRY(load_index_records());  // before anything is applied: what is must be noted
   applier_ = std::make_unique<Applier>(
       Applier::Context{*store_, fs_, *hot_, pending_links_, directory_ / "bulk", options_.hot_bytes_max, options_.log,
                        [this](SpaceId space, const SpaceCounters& now) {
                          if (const SpaceEntryPtr entry = spaces_.find(space)) entry->cold_nodes = now.cold_nodes;
+                       },
+                       [this](SpaceId space, std::uint32_t rows) {
+                         const SpaceEntryPtr entry = spaces_.find(space);
+                         if (!entry || !entry->notes_changes) return false;
+                         entry->noted_rows += rows;
+                         return true;
                        }},
       std::move(counters));
   return {};

@@ -65,6 +65,12 @@ std::vector<Neighbour> without_nodes(const std::vector<SearchHit>& hits) {
 Result<Lsn> DatabaseImpl::load_index(SpaceId space, GenerationId generation, IndexState& state, Lsn at_least) {
   if (!options_.read_only) MNEME_TRY(applier_->wait_applied(at_least));
   MNEME_ASSIGN(const ReadView view, read_view());
+  const SpaceEntryPtr entry = spaces_.find(space);
+  if (entry) {
+    MNEME_ASSIGN(const bool restored, restore_index(*entry, *entry->index(generation), state, view));
+    if (restored) return view.lsn();
+  }
+  ++indexes_loaded_;
   Status added;
   MNEME_TRY(for_each_node(space, RowId{0}, view.pin_->snapshot, {}, [&](const NodeView& node) {
     added = state.put(node.row(), *node, generation, view.lsn());
@@ -83,10 +89,18 @@ Result<DatabaseImpl::Searched> DatabaseImpl::start_search(SpaceId space, const Q
     return Status(Code::NotFound, "search: space " + searched.space->info.name + " has no generation " +
                                       std::to_string(query.generation.value));
   MNEME_TRY(check_shape(query));
+  MNEME_TRY(take_state(searched, query));
+  return searched;
+}
+
+// The LSN to answer as of, then the index.
+Status DatabaseImpl::take_state(Searched& searched, const Query& query) {
+  const SpaceId space = searched.space->info.id;
   searched.as_of = query.view ? query.view->lsn() : Lsn{visible_.load(std::memory_order_acquire)};
   GenerationIndex& index = *searched.space->index(query.generation);
   searched.state = index.loaded();
   if (!searched.state) {
+    index.set_options({.cold = options_.cold_indexes});
     MNEME_ASSIGN(searched.state, index.acquire([&](IndexState& fresh, Lsn at_least) {
       return load_index(space, query.generation, fresh, at_least);
     }));
@@ -97,7 +111,23 @@ Result<DatabaseImpl::Searched> DatabaseImpl::start_search(SpaceId space, const Q
     else
       searched.as_of = searched.state->base;  // loaded since: the store was ahead
   }
-  return searched;
+  return {};
+}
+
+// The index's files are damaged: it is loaded from the database, and asked again.
+Result<std::vector<std::vector<Neighbour>>> DatabaseImpl::neighbours_after(const Status& damage,
+                                                                           const Searched& searched,
+                                                                           std::span<const float> queries,
+                                                                           const Query& query) {
+  index_is_damaged(searched.space->info, *searched.space->index(query.generation), searched.state,
+                   searched.state->saved_as, damage);
+  Searched again = searched;
+  MNEME_TRY(take_state(again, query));
+  if (again.state) return neighbours(again, queries, query);
+  MNEME_ASSIGN(const std::vector<SearchHits> found, search_view(again, queries, query));
+  std::vector<Neighbours> all;
+  for (const SearchHits& hits : found) all.push_back(without_nodes(hits));
+  return all;
 }
 
 Status DatabaseImpl::take_vector_of_like(Searched& searched, const Query& query) const {
@@ -170,7 +200,7 @@ Result<std::vector<std::vector<Neighbour>>> DatabaseImpl::nearest_batch(SpaceId 
 // By the index, one list per query.
 Result<std::vector<std::vector<Neighbour>>> DatabaseImpl::neighbours(const Searched& searched,
                                                                      std::span<const float> queries,
-                                                                     const Query& query) const {
+                                                                     const Query& query) {
   const IndexState& state = *searched.state;
   index::SearchRequest request;
   request.queries = queries;
@@ -182,16 +212,17 @@ Result<std::vector<std::vector<Neighbour>>> DatabaseImpl::neighbours(const Searc
     MNEME_ASSIGN(matching, matching_slots(searched, query));
     request.filter = matching.get();
   }
-  MNEME_ASSIGN(auto found, state.vectors->search(request));
-  std::vector<Neighbours> all(found.size());
-  for (std::size_t q = 0; q < found.size(); ++q) {
+  auto found = state.vectors->search(request);
+  if (found.status().code() == Code::Corruption) return neighbours_after(found.status(), searched, queries, query);
+  if (!found) return found.status();
+  std::vector<Neighbours> all(found->size());
+  for (std::size_t q = 0; q < found->size(); ++q) {
     if (query.like || query.diversity > 0)
-      choose(
-          found[q], query, *searched.generation, [&](const index::Hit& hit) { return state.ids[hit.slot]; },
-          [](const index::Hit& hit) { return hit.row; },
-          [&](const index::Hit& hit) { return state.vectors->vector(hit.slot).data(); });
-    all[q].reserve(found[q].size());
-    for (const index::Hit& hit : found[q]) all[q].push_back({state.ids[hit.slot], hit.row, hit.score});
+      choose((*found)[q], query, *searched.generation, [&](const index::Hit& hit) { return state.ids[hit.slot]; },
+             [](const index::Hit& hit) { return hit.row; },
+             [&](const index::Hit& hit) { return state.vectors->vector(hit.slot).data(); });
+    all[q].reserve((*found)[q].size());
+    for (const index::Hit& hit : (*found)[q]) all[q].push_back({state.ids[hit.slot], hit.row, hit.score});
   }
   return all;
 }

@@ -72,7 +72,9 @@ Status DatabaseImpl::drop_space(std::string_view name) {
   const SpaceEntryPtr entry = spaces_.find(name);
   if (!entry) return {Code::NotFound, "space " + std::string(name) + ": no such space"};
   WriterLock gate(entry->gate);
-  return commit_change({SpaceChange::Kind::Drop, entry->info}).status();
+  MNEME_TRY(commit_change({SpaceChange::Kind::Drop, entry->info}).status());
+  remove_saved_index(entry->info.id, std::nullopt);
+  return {};
 }
 
 Result<SpaceInfo> DatabaseImpl::space_info(SpaceId id) const {
@@ -100,7 +102,10 @@ Result<SpaceStats> DatabaseImpl::space_stats(SpaceId id) const {
   stats.warm_nodes = stats.nodes - std::min(stats.nodes, stats.cold_nodes);
   stats.warm_bytes = warm_->bytes_used(id);
   stats.cold_bytes = cold_->bytes_used(id);
-  for (const auto& index : entry->indexes) stats.index_bytes += index->bytes_used();
+  for (const auto& index : entry->indexes) {
+    stats.index_bytes += index->bytes_used();
+    stats.index_file_bytes += index->file_bytes();
+  }
   return stats;
 }
 

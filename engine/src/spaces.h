@@ -33,6 +33,12 @@ struct SpaceEntry {
   std::atomic<std::int64_t> episodes{0}, concepts{0}, vectors{0}, links{0};
   std::atomic<std::uint64_t> next_row{0};    // taken by writers before they commit
   std::atomic<std::uint64_t> cold_nodes{0};  // as applied
+
+  // Whether the applier notes changed rows, for indexes in files, and the LSN from which on it has.
+  std::atomic<bool> notes_changes{false};
+  std::atomic<std::uint64_t> noted_after{0};
+  std::atomic<std::uint64_t> noted_rows{0};  // how many, once old_notes_counted
+  bool old_notes_counted = false;            // of the thread that saves
 };
 using SpaceEntryPtr = std::shared_ptr<SpaceEntry>;
 

@@ -38,6 +38,8 @@ class AskedQueries {
     const std::uint64_t count = count_.load(std::memory_order_relaxed);
     measure_at_.store(count < kMax ? kMax : count * 16, std::memory_order_relaxed);
   }
+  /// By an earlier process: as if a full sample had been asked and measured.
+  void measured_before() { measure_at_.store(kMax * 16, std::memory_order_relaxed); }
   /// Row-major.
   std::vector<float> sample() const {
     MutexLock lock(mutex_);

@@ -22,6 +22,10 @@ class Clusters {
   static Result<Clusters> train(std::span<const float> rows, std::size_t dimension, std::size_t count,
                                 const std::atomic<bool>& stop);
 
+  /// Of centroids found before, row-major.
+  static Clusters of(std::vector<float> centroids, std::size_t dimension) { return {std::move(centroids), dimension}; }
+
+  std::span<const float> centroids() const { return centroids_; }
   std::size_t count() const { return half_squared_norms_.size(); }
   std::size_t dimension() const { return dimension_; }
   const float* centroid(std::size_t i) const { return centroids_.data() + i * dimension_; }

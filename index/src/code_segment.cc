@@ -72,13 +72,13 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   segment->row_bytes_ = mneme::index::row_bytes(segment->sign_bytes_, l2);
   segment->lay_out(list_of, slots, codebook->clusters.count());
   const std::size_t positions = segment->slots_.size();
-  segment->blocks_ = HugeArray<std::byte>(positions * segment->row_bytes_);
-  segment->eight_bit_ = HugeArray<std::uint8_t>(positions * size);
-  segment->scales_ = HugeArray<float>(positions);
-  if (l2) segment->offsets_ = HugeArray<float>(positions);
+  segment->blocks_.resize(positions * segment->row_bytes_);
+  segment->eight_bit_.resize(positions * size);
+  segment->scales_.resize(positions);
+  if (l2) segment->offsets_.resize(positions);
 
   // Where each row went, by its place in `slots`: lists keep that order.
-  std::vector<std::uint32_t> next = segment->list_begin_, position(slots.size());
+  std::vector<std::uint32_t> next(segment->list_begin_.begin(), segment->list_begin_.end()), position(slots.size());
   for (std::size_t i = 0; i < slots.size(); ++i) position[i] = next[list_of[i]]++;
   tbb::combinable<Sums> sums;
   for_rotated(rows, *codebook, slots, stop, [&](std::size_t at, std::size_t n, const float* rotated) {
@@ -109,9 +109,8 @@ void CodeSegment::lay_out(std::span<const std::uint32_t> list_of, std::span<cons
     list_begin_[list] = begin;
     begin += static_cast<std::uint32_t>((list_rows_[list] + kCodeRows - 1) / kCodeRows * kCodeRows);
   }
-  slots_ = HugeArray<Slot>(begin);
-  std::fill_n(slots_.data(), begin, kNoSlot);
-  std::vector<std::uint32_t> next = list_begin_;
+  slots_.assign(begin, kNoSlot);
+  std::vector<std::uint32_t> next(list_begin_.begin(), list_begin_.end());
   for (std::size_t i = 0; i < slots.size(); ++i) slots_[next[list_of[i]]++] = slots[i];
 }
 
@@ -165,7 +164,7 @@ std::size_t CodeSegment::list_of(std::uint32_t position) const {
 
 std::uint64_t CodeSegment::bytes_used() const {
   return sizeof *this + blocks_.bytes_used() + eight_bit_.bytes_used() + scales_.bytes_used() + offsets_.bytes_used() +
-         slots_.bytes_used() + (list_begin_.capacity() + list_rows_.capacity()) * sizeof(std::uint32_t);
+         slots_.bytes_used() + list_begin_.bytes_used() + list_rows_.bytes_used();
 }
 
 }  // namespace mneme::index

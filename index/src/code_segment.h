@@ -1,12 +1,13 @@
 // CodeSegment: some slots of an index in compressed form, grouped by their nearest centroid.
 //
-//   list j   rows [begin(j), begin(j) + rows(j)) by position; begin(j) is a multiple of kBlockRows
+//   list j   rows [begin(j), begin(j) + rows(j)) by position; begin(j) is a multiple of kCodeRows
 //   by position: a lane of a block of 1-bit codes (code_kernels.h), 8-bit codes of the same residual, the slot
 //
 // A residual is the row (normalised for cosine), rotated, less its centroid. Both codes are of the residual, so that
 // what they leave out is a part of its length, not of the row's.
 //
-// Immutable once made. Threads: any.
+// Immutable once made, in memory or from a file. There 8-bit codes are mapped and verified piece by piece, a piece being
+// so many rows that it has about 64 KiB; the rest is verified and read when the file is opened. Threads: any.
 #pragma once
 
 #include <atomic>
@@ -16,9 +17,10 @@
 
 #include "clusters.h"
 #include "code_kernels.h"
+#include "column.h"
 #include "exact_rows.h"
-#include "huge_array.h"
 #include "rotation.h"
+#include "section_file.h"
 
 namespace mneme::index {
 
@@ -62,6 +64,21 @@ class CodeSegment {
   float residual_length() const { return residual_length_; }
 
   std::uint64_t bytes_used() const;
+  /// Of the 8-bit codes, where they lie in a file.
+  std::uint64_t file_bytes() const { return mapping_ ? eight_bit_.size() : 0; }
+
+  /// The 8-bit codes of these rows, or of all, may be read. @error Corruption  names file, piece and checksums
+  Status verify(std::span<const std::uint32_t> positions) const;
+  Status verify() const;
+  /// Does not sync.
+  Result<SectionsPlace> save(const IndexFile& file, const FileId& id) const;
+  /// @param sign_bytes, lists  of the codebook. @error Corruption, VersionMismatch, Busy, IoError
+  static Result<std::shared_ptr<const CodeSegment>> open(const SectionReader& file, std::size_t sign_bytes,
+                                                         std::size_t lists, Metric metric);
+  /// The 8-bit codes are read where they are touched, and leave memory again.
+  void keep_out_of_memory() const {
+    if (mapping_) mapping_->keep_out_of_memory();
+  }
 
  private:
   struct Sums;
@@ -73,12 +90,34 @@ class CodeSegment {
   Slot first_ = 0, end_ = 0;
   Lsn as_of_;
   std::size_t rows_ = 0, dead_before_ = 0, sign_bytes_ = 0, row_bytes_ = 0;
-  std::vector<std::uint32_t> list_begin_, list_rows_;
-  HugeArray<std::byte> blocks_;
-  HugeArray<std::uint8_t> eight_bit_;
-  HugeArray<float> scales_, offsets_;
-  HugeArray<Slot> slots_;
+  Column<std::uint32_t> list_begin_, list_rows_;
+  Column<std::byte> blocks_;
+  Column<std::uint8_t> eight_bit_;
+  Column<float> scales_, offsets_;
+  Column<Slot> slots_;
   float one_bit_error_ = 0, eight_bit_error_ = 0, residual_length_ = 0;
+
+  // The arrays of a file but the 8-bit codes, by name. An array that is new belongs here and nowhere else.
+  template <class Segment, class Use>
+  static Status for_each_array(Segment& segment, const Use& use) {
+    MNEME_TRY(use("begin", segment.list_begin_));
+    MNEME_TRY(use("rows", segment.list_rows_));
+    MNEME_TRY(use("onebit", segment.blocks_));
+    MNEME_TRY(use("scales", segment.scales_));
+    MNEME_TRY(use("offsets", segment.offsets_));
+    return use("slots", segment.slots_);
+  }
+  std::size_t rows_per_piece() const;
+  std::uint64_t sum_of_piece(std::size_t piece) const;
+  Status verify_piece(std::size_t piece) const;
+  Status check_shape(std::size_t lists, bool with_offsets) const;
+
+  // Where the 8-bit codes are mapped.
+  std::shared_ptr<Mapping> mapping_;
+  std::string where_;
+  std::vector<std::uint64_t> sums_;                         // of pieces of 8-bit codes
+  std::unique_ptr<std::atomic<std::uint64_t>[]> verified_;  // one bit a piece
+  mutable std::atomic<std::size_t> unverified_{0};
 };
 using CodeSegmentPtr = std::shared_ptr<const CodeSegment>;
 

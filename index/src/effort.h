@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "funnel_search.h"
+#include "mneme/base/bytes.h"
 
 namespace mneme::index {
 
@@ -23,6 +24,10 @@ class EffortTable {
   /// FunnelSearch's nearness of all but the outermost queries that this was measured on.
   float nearness_least() const { return nearness_least_; }
   float nearness_most() const { return nearness_most_; }
+
+  /// As index/FORMAT.md draws it (effort_codec.cc).
+  void encode(ByteWriter& out) const;
+  static Result<EffortTable> decode(ByteReader& in);
 
   static constexpr std::array<std::size_t, 4> kNeighbours = {1, 10, 100, 800};
   static constexpr std::size_t kAskedMin = 192;  ///< queries asked that are enough to measure on

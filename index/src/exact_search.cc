@@ -273,6 +273,20 @@ class Pass {
   std::unique_ptr<Threshold[]> thresholds_;
 };
 
+// What came from a file is verified before it is used: everything, or with a filter the rows that it keeps.
+Status verify_rows(const ExactRows& rows, const SlotBitmap* filter, const View& view) {
+  if (rows.blocks().is_verified()) return ok_status();
+  if (filter == nullptr) return rows.blocks().verify(0, view.count);
+  const std::span<const std::uint64_t> words = filter->words();
+  for (std::size_t word = 0; word < words.size(); ++word)
+    for (std::uint64_t bits = words[word]; bits != 0; bits &= bits - 1) {
+      const std::size_t slot = word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
+      if (slot >= view.count) return ok_status();
+      MNEME_TRY(rows.blocks().verify(slot, slot + 1));
+    }
+  return ok_status();
+}
+
 Result<std::vector<Query>> checked_queries(const ExactRows& rows, const SearchRequest& request) {
   const std::size_t dimension = rows.dimension();
   if (request.queries.size() % dimension != 0)
@@ -297,6 +311,7 @@ Result<std::vector<Query>> checked_queries(const ExactRows& rows, const SearchRe
 Result<std::vector<std::vector<Hit>>> search_exact(const ExactRows& rows, const SearchRequest& request) try {
   MNEME_ASSIGN(const std::vector<Query> queries, checked_queries(rows, request));
   const View view = rows.view(request.as_of);
+  MNEME_TRY(verify_rows(rows, request.filter, view));
   const std::size_t group = std::clamp<std::size_t>(kHeapHitsMax / request.k, 1, kQueriesMax);
   std::vector<std::vector<Hit>> hits;
   hits.reserve(queries.size());

@@ -15,10 +15,12 @@
 #include "asked_queries.h"
 #include "effort.h"
 #include "exact_search.h"
+#include "index_files.h"
 #include "mneme/base/limits.h"
 #include "mneme/base/mutex.h"
 #include "query_batch.h"
 #include "rows_index.h"
+#include "sealed.h"
 #include "vector_check.h"
 
 namespace mneme::index {
@@ -39,17 +41,6 @@ std::size_t lists_for(std::size_t rows) {
   return std::clamp<std::size_t>(static_cast<std::size_t>(1.5 * std::sqrt(static_cast<double>(rows))), 16, kListsMax);
 }
 
-/// What searches use besides the rows. Replaced as a whole.
-struct Sealed {
-  CodebookPtr codebook;
-  std::vector<CodeSegmentPtr> segments;  // in order of slots, without gaps
-  Slot end = 0;                          // of the last; later slots are the delta
-  EffortTable effort;                    // measured on made-up queries
-  std::optional<EffortTable> of_asked;   // and on queries that were asked
-  std::size_t trained_rows = 0;
-};
-using SealedPtr = std::shared_ptr<const Sealed>;
-
 class FunnelIndex final : public RowsIndex {
  public:
   FunnelIndex(std::size_t dimension, Metric metric, const FunnelOptions& options)
@@ -69,6 +60,20 @@ class FunnelIndex final : public RowsIndex {
   Result<std::vector<std::vector<Hit>>> search(const SearchRequest& request) const override;
 
   std::uint64_t bytes_used() const override;
+  std::uint64_t file_bytes() const override;
+  Status verify() const override;
+  Result<SavedIndex> save(const IndexHome& home, const SlotNoteFn& notes) override;
+  Status keep_saved() override;
+  bool has_new_codes() const override {
+    MutexLock lock(mutex_);
+    return sealed_ && sealed_ != saved_sealed_;
+  }
+  std::size_t saved_slots() const override {
+    MutexLock lock(files_mutex_);
+    return files_ ? files_->kept_slots() : 0;
+  }
+  /// Takes what a save has left, in an empty index.
+  Result<SavedSlotsPtr> restore(const IndexHome& home, const SavedIndex& saved, Lsn birth, bool read_only);
   std::size_t compressed() const override {
     const SealedPtr now = sealed();
     return now ? now->end : 0;
@@ -96,9 +101,21 @@ class FunnelIndex final : public RowsIndex {
   SealedPtr measure_effort(const Sealed& now, const View& view);
   static bool shows(const Sealed& now, const View& view);
   std::optional<FunnelRequest> plan(const Sealed& now, const SearchRequest& request, const View& view) const;
-  void search_batch(const Sealed& now, const FunnelRequest& shared, const SearchRequest& request,
-                    std::span<const double> squared_norms, std::span<std::vector<Hit>> hits) const;
-  void search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const;
+  Status search_batch(const Sealed& now, const FunnelRequest& shared, const SearchRequest& request,
+                      std::span<const double> squared_norms, std::span<std::vector<Hit>> hits) const;
+  Status search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const;
+  // Whether rows that a step in the background reads, perhaps restored and not looked at yet, may be read.
+  bool is_sound(std::size_t first, std::size_t end) const {
+    const Status sound = rows_.blocks().verify(first, end);
+    if (sound) return true;
+    MutexLock lock(mutex_);
+    damage_ = sound;
+    return false;
+  }
+  Status damage() const {
+    MutexLock lock(mutex_);
+    return damage_;
+  }
 
   const FunnelOptions options_;
   std::atomic<bool> stop_{false};            // what runs in the background ends soon
@@ -107,8 +124,14 @@ class FunnelIndex final : public RowsIndex {
 
   mutable Mutex mutex_;
   SealedPtr sealed_ MNEME_GUARDED_BY(mutex_);
+  SealedPtr saved_sealed_ MNEME_GUARDED_BY(mutex_);  // what was kept last
   bool busy_ MNEME_GUARDED_BY(mutex_) = false;
+  mutable Status damage_ MNEME_GUARDED_BY(mutex_);  // found in the background; searches say so
   CondVar idle_;
+
+  mutable Mutex files_mutex_;  // one save at a time; taken before mutex_
+  std::unique_ptr<IndexFiles> files_ MNEME_GUARDED_BY(files_mutex_);
+  SealedPtr saving_ MNEME_GUARDED_BY(files_mutex_);  // what save() took
 
   const std::unique_ptr<AskedQueries> asked_ = std::make_unique<AskedQueries>();
   const std::function<void()> wake_ = [this] { start_background(); };  // searches, which are const, teach the index
@@ -158,6 +181,7 @@ bool FunnelIndex::improve() {
 }
 
 SealedPtr FunnelIndex::retrain(const View& view) const try {
+  if (!is_sound(0, view.count)) return nullptr;
   std::vector<Slot> live;
   for (std::size_t slot = 0; slot < view.count; ++slot)
     if (rows_.visible(static_cast<Slot>(slot), view)) live.push_back(static_cast<Slot>(slot));
@@ -199,6 +223,7 @@ void FunnelIndex::measure_on_asked(Sealed& fresh, const View& view) const {
 
 SealedPtr FunnelIndex::measure_effort(const Sealed& now, const View& view) try {
   asked_->measured();
+  if (!is_sound(0, view.count)) return nullptr;
   Sealed fresh = now;
   measure_on_asked(fresh, view);
   return std::make_shared<const Sealed>(std::move(fresh));
@@ -217,6 +242,7 @@ SealedPtr FunnelIndex::compress_delta(const Sealed& now, const View& view) const
     first = fresh.segments.back()->first();
     fresh.segments.pop_back();
   }
+  if (!is_sound(first, fresh.end)) return nullptr;
   Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, first, fresh.end, view, stop_);
   if (!segment) return nullptr;
   fresh.segments.push_back(std::move(*segment));
@@ -268,6 +294,7 @@ std::optional<FunnelRequest> FunnelIndex::plan(const Sealed& now, const SearchRe
 Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& request) const try {
   const bool approximate = request.recall_target <= EffortTable::kTargets.back();
   if (approximate && !wanted_.exchange(true)) wake_();
+  MNEME_TRY(damage());
   const SealedPtr now = approximate ? sealed() : nullptr;
   std::optional<FunnelRequest> shared;
   if (now && !request.queries.empty() && request.queries.size() % dimension() == 0)
@@ -282,14 +309,16 @@ Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& r
     squared_norms[i] = *norm;
   }
   std::vector<std::vector<Hit>> hits(count);
-  search_batch(*now, *shared, request, squared_norms, hits);
+  MNEME_TRY(search_batch(*now, *shared, request, squared_norms, hits));
   return hits;
 } catch (const std::bad_alloc&) {
   return {Code::Busy, "index: search: no memory for the " + std::to_string(request.k) + " best of each query"};
 }
 
-void FunnelIndex::search_batch(const Sealed& now, const FunnelRequest& shared, const SearchRequest& request,
-                               std::span<const double> squared_norms, std::span<std::vector<Hit>> hits) const {
+Status FunnelIndex::search_batch(const Sealed& now, const FunnelRequest& shared, const SearchRequest& request,
+                                 std::span<const double> squared_norms, std::span<std::vector<Hit>> hits) const {
+  Mutex failed_mutex;
+  Status failed;
   const std::size_t at_a_time = QueryBatch::queries_max(*now.codebook);
   for (std::size_t first = 0; first < hits.size(); first += at_a_time) {
     const std::size_t count = std::min(at_a_time, hits.size() - first);
@@ -303,32 +332,102 @@ void FunnelIndex::search_batch(const Sealed& now, const FunnelRequest& shared, c
         one.query = request.queries.data() + (first + i) * dimension();
         one.squared_norm = squared_norms[first + i];
         if (batch) one.rotated = batch->rotated(i);
-        search_one(now, one, hits[first + i]);
+        if (Status done = search_one(now, one, hits[first + i]); !done) {
+          MutexLock lock(failed_mutex);
+          failed = std::move(done);
+          return;
+        }
       }
     };
     if (count > 1 && request.parallel)
       tbb::parallel_for(tbb::blocked_range<std::size_t>(0, count), [&](const auto& r) { some(r.begin(), r.end()); });
     else
       some(0, count);
+    if (!failed) return failed;
   }
+  return ok_status();
 }
 
-void FunnelIndex::search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const {
+Status FunnelIndex::search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const {
   thread_local FunnelSearch search;
   const bool whole = search.run(rows_, *now.codebook, now.segments, now.end, request, hits);
+  MNEME_TRY(search.damage());
   if (asked_->remember({request.query, dimension()}, search.work().unusual)) wake_();
-  if (whole) return;
+  if (whole) return ok_status();
   request.check_visible = true;
   search.run(rows_, *now.codebook, now.segments, now.end, request, hits);
+  return search.damage();
 }
 
 std::uint64_t FunnelIndex::bytes_used() const {
   std::uint64_t bytes = rows_.bytes_used() + asked_->bytes_used();
   if (const SealedPtr now = sealed()) {
     bytes += now->codebook->clusters.bytes_used();
-    for (const CodeSegmentPtr& segment : now->segments) bytes += segment->bytes_used();
+    for (const CodeSegmentPtr& segment : now->segments)
+      bytes += segment->bytes_used() + (options_.cold ? 0 : segment->file_bytes());
   }
   return bytes;
+}
+
+std::uint64_t FunnelIndex::file_bytes() const {
+  std::uint64_t bytes = rows_.blocks().file_bytes();
+  if (const SealedPtr now = sealed(); now && options_.cold)
+    for (const CodeSegmentPtr& segment : now->segments) bytes += segment->file_bytes();
+  return bytes;
+}
+
+Status FunnelIndex::verify() const {
+  MNEME_TRY(rows_.blocks().verify(0, rows_.restored()));
+  if (const SealedPtr now = sealed())
+    for (const CodeSegmentPtr& segment : now->segments) MNEME_TRY(segment->verify());
+  return ok_status();
+}
+
+Result<SavedIndex> FunnelIndex::save(const IndexHome& home, const SlotNoteFn& notes) {
+  MutexLock lock(files_mutex_);
+  // Slots are counted after what is sealed is taken: all that is sealed is among them.
+  const SealedPtr now = sealed();
+  if (!now) return {Code::FailedPrecondition, "index " + home.stem + ": save: nothing is compressed yet"};
+  if (!files_) files_ = std::make_unique<IndexFiles>(home);
+  saving_ = now;
+  return files_->save(rows_, *now, notes, stop_);
+}
+
+// From here on the saved parts lie in their files: pages that the system may take when memory is short.
+Status FunnelIndex::keep_saved() {
+  MutexLock lock(files_mutex_);
+  if (!files_ || !saving_) return ok_status();
+  MNEME_TRY(files_->keep(rows_));
+  const SealedPtr saved = std::exchange(saving_, nullptr);
+  SealedPtr in_file = saved;
+  if (options_.cold) {
+    rows_.blocks().keep_out_of_memory();
+    Sealed copy = *saved;
+    MNEME_TRY(files_->take_from_files(copy));
+    in_file = std::make_shared<const Sealed>(std::move(copy));
+  }
+  MutexLock publishing(mutex_);
+  saved_sealed_ = in_file;
+  if (sealed_ == saved) sealed_ = in_file;  // else there are newer codes: the next save's turn
+  return ok_status();
+}
+
+Result<SavedSlotsPtr> FunnelIndex::restore(const IndexHome& home, const SavedIndex& saved, Lsn birth, bool read_only) {
+  MutexLock lock(files_mutex_);
+  files_ = std::make_unique<IndexFiles>(home);
+  Sealed fresh;
+  MNEME_ASSIGN(SavedSlotsPtr slots, files_->restore(rows_, fresh, saved, birth, read_only));
+  look_again_.store(fresh.end + options_.delta_rows, std::memory_order_relaxed);
+  if (fresh.of_asked) asked_->measured_before();
+  if (options_.cold) {
+    rows_.blocks().keep_out_of_memory();
+    for (const CodeSegmentPtr& segment : fresh.segments) segment->keep_out_of_memory();
+  }
+  const auto restored = std::make_shared<const Sealed>(std::move(fresh));
+  MutexLock publishing(mutex_);
+  saved_sealed_ = restored;
+  sealed_ = restored;
+  return slots;
 }
 
 }  // namespace
@@ -336,6 +435,16 @@ std::uint64_t FunnelIndex::bytes_used() const {
 std::unique_ptr<VectorIndex> make_funnel_index(std::size_t dimension, Metric metric, const FunnelOptions& options) {
   assert(dimension >= 1 && dimension <= limits::kDimensionsMax);
   return std::make_unique<FunnelIndex>(dimension, metric, options);
+}
+
+Result<RestoredIndex> open_funnel_index(std::size_t dimension, Metric metric, const FunnelOptions& options,
+                                        const IndexHome& home, const SavedIndex& saved, Lsn birth, bool read_only) try {
+  assert(dimension >= 1 && dimension <= limits::kDimensionsMax);
+  auto index = std::make_unique<FunnelIndex>(dimension, metric, options);
+  MNEME_ASSIGN(SavedSlotsPtr slots, index->restore(home, saved, birth, read_only));
+  return RestoredIndex{std::move(index), std::move(slots)};
+} catch (const std::bad_alloc&) {
+  return {Code::Busy, "index " + home.stem + ": no memory to restore " + std::to_string(saved.slots) + " slots"};
 }
 
 }  // namespace mneme::index

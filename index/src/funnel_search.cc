@@ -42,6 +42,7 @@ bool FunnelSearch::run(const ExactRows& rows, const Codebook& codebook, std::spa
 void FunnelSearch::prepare(const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
                            const FunnelRequest& request) {
   work_ = {};
+  damage_ = {};
   float eight_bit_error = std::numeric_limits<float>::infinity();
   for (const CodeSegmentPtr& segment : segments)
     if (segment->rows() > 0) eight_bit_error = std::min(eight_bit_error, segment->eight_bit_error());
@@ -201,6 +202,8 @@ bool FunnelSearch::decide(const ExactRows& rows, std::span<const CodeSegmentPtr>
                           std::vector<Hit>& hits) {
   float error = 0;
   for (std::size_t s = 0; s < segments.size(); ++s) {
+    damage_ = segments[s]->verify({kept_[s].positions.data(), kept_[s].used});
+    if (!damage_) return true;
     query_.score_eight_bit(*segments[s], kept_[s].arrays(), kept_[s].used);
     work_.kept += kept_[s].used;
     const float rows_part = segments[s]->eight_bit_error() * query_.norm();
@@ -220,6 +223,8 @@ bool FunnelSearch::decide(const ExactRows& rows, std::span<const CodeSegmentPtr>
 
 // Appends the rows of slots_ with their float32 scores.
 void FunnelSearch::score(const ExactRows& rows, const FunnelRequest& request, std::vector<Hit>& hits) {
+  if (damage_) damage_ = rows.blocks().verify(slots_);
+  if (!damage_) return;
   pointers_.clear();
   for (const Slot slot : slots_) pointers_.push_back(rows.blocks().row(slot));
   scores_.resize(std::max(scores_.size(), slots_.size()));

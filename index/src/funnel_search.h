@@ -71,6 +71,8 @@ class FunnelSearch {
   void explore(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
                const FunnelRequest& request, Explored& explored);
   const Work& work() const { return work_; }
+  /// Not ok: something that the last run() needed is damaged, and its hits mean nothing.
+  const Status& damage() const { return damage_; }
   /// How near the query lies to its nearest centroid: the score of the two, for a query of length 1 where length counts.
   float nearness() const;
 
@@ -108,6 +110,7 @@ class FunnelSearch {
   float probe_sigma_ = 0, keep_sigma_ = 0;  // the units of Effort
   bool length_counts_ = false;
   Work work_;
+  Status damage_;
 };
 
 }  // namespace mneme::index

@@ -133,7 +133,9 @@ TEST(LogOps, NeverReadsOutOfBoundsWhateverTheBytes) {
     for (unsigned flips = 1 + random() % 4; flips > 0; --flips)
       damaged[random() % damaged.size()] ^= static_cast<std::byte>(1U << random() % 8);
     const Result<Commit> commit = decoded(static_cast<storage::RecordKind>(1 + random() % 4), damaged);
-    if (commit.ok()) EXPECT_LE(commit->ops.size(), damaged.size());
+    if (commit.ok()) {
+      EXPECT_LE(commit->ops.size(), damaged.size());
+    }
   }
 }
 

@@ -281,10 +281,10 @@ TEST_F(GenerationIndexTest, CompactsAsOfAWholeCommitOnly) {
   load(Lsn{1}, kNodes);
   for (std::uint64_t number = 0; number < kNodes; ++number) publish(number, 2);
   publish(0, 3);  // the first half of commit 3
-  index_.compact_if_worthwhile(Lsn{2});
+  must(index_.compact_if_worthwhile(Lsn{2}));
   EXPECT_EQ(index_.loaded()->vectors->slots(), 2 * kNodes + 1);
   publish(kNodes, 3);  // the second half
-  index_.compact_if_worthwhile(Lsn{3});
+  must(index_.compact_if_worthwhile(Lsn{3}));
   const IndexStatePtr state = index_.loaded();
   EXPECT_EQ(state->vectors->slots(), kNodes + 1);
   EXPECT_EQ(state->base, Lsn{3});

@@ -47,6 +47,10 @@ struct DatabaseOptions {
 
   std::uint64_t block_cache_bytes = 256 * kMiB;
 
+  /// Keep of saved indexes only what every approximate search reads: about 150 bytes a vector of 768 dimensions instead
+  /// of 900. The rest is read from their files where a search touches it.
+  bool cold_indexes = false;
+
   /// Threads for flushes and compactions. 0 = two.
   unsigned background_threads = 0;
 

@@ -35,7 +35,8 @@ struct SpaceStats {
   std::uint64_t hot_nodes = 0, hot_bytes = 0;  ///< in memory now (their home is Warm)
   std::uint64_t warm_nodes = 0, cold_nodes = 0;
   std::uint64_t warm_bytes = 0, cold_bytes = 0;  ///< on disk, estimated
-  std::uint64_t index_bytes = 0;                 ///< in memory
+  std::uint64_t index_bytes = 0;                 ///< in memory, with codes that are mapped
+  std::uint64_t index_file_bytes = 0;            ///< of index files, mapped: pages the system may take back
   Lsn lsn;
 };
 
@@ -44,6 +45,9 @@ struct DatabaseStats {
   Lsn last, synced, applied, flushed;
   std::uint64_t spaces = 0, nodes = 0, links = 0;
   std::uint64_t hot_bytes = 0, unapplied_bytes = 0, index_bytes = 0;
+  std::uint64_t index_file_bytes = 0;  ///< as in SpaceStats
+  /// Since the open: indexes read whole from the database, restored from files, found damaged there, and saved.
+  std::uint64_t indexes_loaded = 0, indexes_restored = 0, indexes_damaged = 0, indexes_saved = 0;
   std::uint64_t log_bytes = 0, store_bytes = 0;  ///< on disk
   std::string health;                            ///< "ok", or why writes are refused
 };

@@ -10,6 +10,7 @@
 
 #include <memory>
 
+#include "mneme/index/saved_index.h"
 #include "mneme/index/vector_index.h"
 
 namespace mneme::index {
@@ -19,10 +20,30 @@ struct FunnelOptions {
   std::size_t rows_min = 8192;
   /// Rows not yet compressed that make the background task compress them. Up to twice as many wait at a time.
   std::size_t delta_rows = 1024;
+  /// What was saved stays in its files but for the 1-bit codes: 8-bit codes and float32 rows are read where a search
+  /// touches them. About 150 bytes a vector of 768 dimensions are left in memory.
+  bool cold = false;
 };
 
 /// Searches with a recall target of 0.99 or less may be approximate, and score in float32; the others are exact.
 /// @param dimension 1 … limits::kDimensionsMax
 std::unique_ptr<VectorIndex> make_funnel_index(std::size_t dimension, Metric metric, const FunnelOptions& options = {});
+
+struct RestoredIndex {
+  std::unique_ptr<VectorIndex> index;
+  SavedSlotsPtr slots;
+};
+/// The index as it was saved: the same slots, all that lived born at `birth`, the codes as they were. Small parts and
+/// 1-bit codes are verified and read, float32 rows and 8-bit codes verified where they are first touched. Files of saves
+/// that were not kept are removed, unless `read_only`.
+/// @error Corruption  a file is missing, too short, another's or damaged: which, where, and what was expected and found
+/// @error VersionMismatch, IoError, Busy
+/// Cost: 1-bit codes, ids and notes are read once; nothing else grows with the vectors.
+Result<RestoredIndex> open_funnel_index(std::size_t dimension, Metric metric, const FunnelOptions& options,
+                                        const IndexHome& home, const SavedIndex& saved, Lsn birth, bool read_only);
+
+/// Removes the files of every index in `directory` whose name begins with `prefix` and none of `keep`.
+Status remove_index_files(const std::filesystem::path& directory, const std::string& prefix,
+                          const std::vector<std::string>& keep);
 
 }  // namespace mneme::index

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -51,6 +52,11 @@ struct SearchRequest {
   bool parallel = true;                ///< may use oneTBB workers of the caller's arena
 };
 
+struct IndexHome;  // saved_index.h
+struct SavedIndex;
+struct SlotNote;
+
+/// search() may return Corruption where the index was restored from files: it used nothing that is damaged.
 class VectorIndex {
  public:
   virtual ~VectorIndex() = default;
@@ -84,6 +90,23 @@ class VectorIndex {
 
   /// Slots below this are in the form that approximate searches use; later ones are scanned. 0 where there is none.
   virtual std::size_t compressed() const { return 0; }
+  // Saving, where the index can: see saved_index.h. One thread at a time, beside the writer and searches.
+
+  /// Writes what is not in files yet, and syncs it; `notes` tells what the owner keeps beside a slot. What was kept
+  /// before stays as it was until keep_saved(). @return what restores the slots that were there when this began, with
+  /// their deaths. @error Unsupported  @error FailedPrecondition  nothing is compressed yet, or the index is closing
+  /// @error NoSpace, IoError  may be tried again  @error Corruption  what was restored turns out damaged
+  virtual Result<SavedIndex> save(const IndexHome& home, const std::function<SlotNote(Slot)>& notes);
+  /// The owner has noted what save() returned: files that only the save before needed go, and saved rows leave memory.
+  virtual Status keep_saved() { return ok_status(); }
+  virtual std::size_t saved_slots() const { return 0; }  ///< of the save that was kept last
+  /// What approximate searches use has changed since the save that was kept last.
+  virtual bool has_new_codes() const { return false; }
+  /// Verifies all that lies in files and was not used yet. @error Corruption
+  virtual Status verify() const { return ok_status(); }
+  /// In files that are mapped, and not in bytes_used(): pages that the system may take back.
+  virtual std::uint64_t file_bytes() const { return 0; }
+
   /// Waits until nothing runs in the background. For tests and measurements: no result depends on it.
   virtual void finish_background() {}
 };

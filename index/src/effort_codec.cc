@@ -1,0 +1,51 @@
+// EffortTable in bytes: per neighbours and target a flag, and where it is set probe and keep (f32) and lists (u64).
+
+#include <bit>
+
+#include "effort.h"
+
+namespace mneme::index {
+
+void EffortTable::encode(ByteWriter& out) const {
+  const auto number = [&](float value) { out.fixed(std::bit_cast<std::uint32_t>(value)); };
+  out.fixed(static_cast<std::uint8_t>(kNeighbours.size()));
+  out.fixed(static_cast<std::uint8_t>(kTargets.size()));
+  for (const auto& by_target : efforts_)
+    for (const std::optional<Effort>& effort : by_target) {
+      out.fixed(static_cast<std::uint8_t>(effort.has_value()));
+      if (!effort) continue;
+      number(effort->probe_sigmas);
+      number(effort->keep_sigmas);
+      out.fixed(static_cast<std::uint64_t>(effort->lists_max));
+    }
+  number(nearness_least_);
+  number(nearness_most_);
+}
+
+Result<EffortTable> EffortTable::decode(ByteReader& in) {
+  EffortTable table;
+  const auto number = [&](float& value) -> Status {
+    MNEME_ASSIGN(const auto bits, in.fixed<std::uint32_t>());
+    value = std::bit_cast<float>(bits);
+    return ok_status();
+  };
+  MNEME_ASSIGN(const auto neighbours, in.fixed<std::uint8_t>());
+  MNEME_ASSIGN(const auto targets, in.fixed<std::uint8_t>());
+  if (neighbours != kNeighbours.size() || targets != kTargets.size())
+    return {Code::VersionMismatch, "effort: a table of " + std::to_string(neighbours) + " by " +
+                                       std::to_string(targets) + ", this release has another"};
+  for (auto& by_target : table.efforts_)
+    for (std::optional<Effort>& effort : by_target) {
+      MNEME_ASSIGN(const auto there, in.fixed<std::uint8_t>());
+      if (there == 0) continue;
+      MNEME_TRY(number(effort.emplace().probe_sigmas));
+      MNEME_TRY(number(effort->keep_sigmas));
+      MNEME_ASSIGN(const auto lists, in.fixed<std::uint64_t>());
+      effort->lists_max = lists;
+    }
+  MNEME_TRY(number(table.nearness_least_));
+  MNEME_TRY(number(table.nearness_most_));
+  return table;
+}
+
+}  // namespace mneme::index
