@@ -34,6 +34,7 @@ class Applier {
     storage::OrderedStore& store;
     storage::FileSystem& fs;
     storage::HotTier& hot;
+    const storage::DroppedGenerations& dropped;
     PendingLinks& links;
     std::filesystem::path bulk_directory;
     std::uint64_t hot_bytes_max;
@@ -86,6 +87,7 @@ class Applier {
   // Used by the thread alone.
   storage::WriteSet set_;
   Lsn staged_lsn_;                                // last commit wholly in set_ or applied
+  bool evict_all_ = false;                        // a generation was dropped: what is in memory still has its vectors
   std::uint64_t staged_bytes_ = 0;                // of memory held by the commits in set_
   std::set<std::pair<SpaceId, NodeId>> touched_;  // nodes in set_
   std::map<SpaceId, SpaceCounters> counters_;

@@ -89,8 +89,9 @@ void DatabaseImpl::maintain() {
       MutexLock lock(views_mutex_);
       if (!views_.empty()) oldest = *views_.begin();
     }
+    reclaim_dropped(oldest);
     for (const SpaceEntryPtr& entry : spaces_.all())
-      for (const auto& index : entry->indexes)
+      for (const auto& index : entry->generations()->indexes)
         index->compact_if_worthwhile(std::min(oldest, Lsn{visible_.load(std::memory_order_acquire)}));
   }
 }
@@ -110,7 +111,7 @@ DatabaseStats DatabaseImpl::stats() const {
     ++stats.spaces;
     stats.nodes += static_cast<std::uint64_t>(entry->episodes + entry->concepts);
     stats.links += static_cast<std::uint64_t>(entry->links.load());
-    for (const auto& index : entry->indexes) stats.index_bytes += index->bytes_used();
+    for (const auto& index : entry->generations()->indexes) stats.index_bytes += index->bytes_used();
   }
   stats.hot_bytes = hot_->bytes();
   stats.unapplied_bytes = applier_->unapplied_bytes();

@@ -65,6 +65,8 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
   std::vector<SpaceInfo> spaces() const;
   Status set_space_state(std::string_view name, SpaceState state);
   Status drop_space(std::string_view name);
+  Result<GenerationId> add_generation(SpaceId space, const GenerationOptions& options);
+  Status drop_generation(SpaceId space, GenerationId generation);
   Result<SpaceInfo> space_info(SpaceId id) const;
   Result<SpaceStats> space_stats(SpaceId id) const;
   /// The space, or NotFound, or FailedPrecondition when the database is closed.
@@ -123,7 +125,11 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
   void publish_ops(const Commit& commit);
   void publish_links(const Commit& commit);
   void publish_change(const SpaceChange& change);
-  Result<Lsn> commit_change(SpaceChange change);
+  void forget_generation(SpaceEntry& entry, const SpaceChange& change);
+  Result<Lsn> commit_change(SpaceChange change, std::vector<CounterDelta> deltas = {});
+  Status may_change_generations(const SpaceEntry& entry) const;
+  Result<std::uint64_t> count_vectors(SpaceId space, GenerationId generation) const;
+  void reclaim_dropped(Lsn oldest) MNEME_EXCLUDES(reclaim_mutex_);
 
   // reading
   Result<std::optional<NodeView>> stored(SpaceId space, const NodeId& node,
@@ -138,8 +144,13 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
   struct Searched;
   using Neighbours = std::vector<Neighbour>;
   using SearchHits = std::vector<SearchHit>;
-  Result<Searched> start_search(SpaceId space, const Query& query);
-  Status take_vector_of_like(Searched& searched, const Query& query) const;
+  Result<std::vector<Searched>> start_search(SpaceId space, const Query& query);
+  Status take_states(std::vector<Searched>& parts, const Query& query);
+  Status take_vectors(std::vector<Searched>& parts, const Query& query) const;
+  Status take_vectors_of_like(std::vector<Searched>& parts, const Query& query) const;
+  static Status take_batch(std::vector<Searched>& parts, std::span<const float> queries);
+  Result<std::vector<Neighbours>> find(const Searched& part, const Query& query) const;
+  Result<std::vector<Neighbours>> find_fused(const std::vector<Searched>& parts, const Query& query) const;
   Result<std::vector<Neighbours>> neighbours(const Searched& searched, std::span<const float> queries,
                                              const Query& query) const;
   Result<std::vector<SearchHits>> search_view(const Searched& searched, std::span<const float> queries,
@@ -156,6 +167,7 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
   DatabaseId id_;
   storage::DatabaseManifest manifest_;
   std::shared_ptr<storage::OrderedStore> store_;
+  storage::DroppedGenerations dropped_;  // before the tiers and the applier, which look into it
   std::unique_ptr<storage::TierMap> map_;
   std::unique_ptr<storage::TierStore> warm_, cold_;
   std::unique_ptr<storage::HotTier> hot_;
@@ -181,6 +193,15 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
 
   /// Read-only opens only: replayed changes that the store does not show; null record = erased.
   std::map<std::pair<SpaceId, RowId>, std::pair<NodeRecordPtr, Lsn>> overlay_;
+
+  /// Dropped generations whose keys are erased but still take room on disk.
+  struct Reclaim {
+    SpaceId space;
+    GenerationId generation;
+    Lsn lsn;  // of the drop
+  };
+  Mutex reclaim_mutex_;
+  std::vector<Reclaim> reclaim_ MNEME_GUARDED_BY(reclaim_mutex_);
 
   Mutex maintain_mutex_;
   CondVar maintain_wake_;

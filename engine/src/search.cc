@@ -10,12 +10,38 @@
 #include <atomic>
 #include <functional>
 
+#include "fusion.h"
 #include "search_plan.h"
 
 namespace mneme {
 namespace {
 
 Status invalid(std::string message) { return {Code::InvalidArgument, "search: " + std::move(message)}; }
+
+Status check_weight(float weight, GenerationId generation) {
+  constexpr float kWeightMax = 1'000;
+  if (weight > 0.0F && weight <= kWeightMax) return {};
+  return invalid("weight " + std::to_string(weight) + " of generation " + std::to_string(generation.value) +
+                 ", above 0 to 1,000 is allowed");
+}
+
+// Of a search by several generations.
+Status check_also(const Query& query) {
+  MNEME_TRY(check_weight(query.weight, query.generation));
+  if (query.also.empty()) return {};
+  if (query.diversity > 0.0F)
+    return invalid("diversity goes with one generation alone: likeness by different models does not compare");
+  std::vector<GenerationId> seen{query.generation};
+  for (const Query::Also& also : query.also) {
+    if (std::ranges::find(seen, also.generation) != seen.end())
+      return invalid("generation " + std::to_string(also.generation.value) + " twice");
+    seen.push_back(also.generation);
+    MNEME_TRY(check_weight(also.weight, also.generation));
+    if (query.like && !also.vector.empty())
+      return invalid("a vector and a node that the results should be like: one of them is allowed");
+  }
+  return {};
+}
 
 Status check_shape(const Query& query) {
   const std::size_t k_max = limits::kNeighboursMax - (query.like ? 1 : 0);
@@ -27,6 +53,7 @@ Status check_shape(const Query& query) {
     return invalid("recall target " + std::to_string(query.recall_target) + ", above 0 to 1 is allowed");
   if (!(query.diversity >= 0.0F && query.diversity <= 1.0F))
     return invalid("diversity " + std::to_string(query.diversity) + ", 0 to 1 is allowed");
+  MNEME_TRY(check_also(query));
   return query.filter.validate();
 }
 
@@ -74,56 +101,141 @@ Result<Lsn> DatabaseImpl::load_index(SpaceId space, GenerationId generation, Ind
   return view.lsn();
 }
 
-// Everything but the vector: the checks, the LSN, the index.
-Result<DatabaseImpl::Searched> DatabaseImpl::start_search(SpaceId space, const Query& query) {
-  Searched searched;
-  MNEME_ASSIGN(searched.space, entry(space));
-  searched.generation = searched.space->generation(query.generation);
-  if (searched.generation == nullptr)
-    return Status(Code::NotFound, "search: space " + searched.space->info.name + " has no generation " +
-                                      std::to_string(query.generation.value));
+// Everything but the vectors: the checks, the LSN, the indexes. One part per generation.
+Result<std::vector<DatabaseImpl::Searched>> DatabaseImpl::start_search(SpaceId space, const Query& query) {
+  MNEME_ASSIGN(const SpaceEntryPtr entry, this->entry(space));
+  std::vector<Searched> parts;
+  const auto add_part = [&](GenerationId id, float weight) -> Status {
+    Result<GenerationIndexPtr> index = entry->generation(id);
+    if (!index) return index.status().with_context("search");
+    Searched& part = parts.emplace_back();
+    part.space = entry;
+    part.index = std::move(*index);
+    part.generation = &part.index->info();
+    part.weight = static_cast<double>(weight);
+    return {};
+  };
+  MNEME_TRY(add_part(query.generation, query.weight));
+  for (const Query::Also& also : query.also) MNEME_TRY(add_part(also.generation, also.weight));
   MNEME_TRY(check_shape(query));
-  searched.as_of = query.view ? query.view->lsn() : Lsn{visible_.load(std::memory_order_acquire)};
-  GenerationIndex& index = *searched.space->index(query.generation);
-  searched.state = index.loaded();
-  if (!searched.state) {
-    MNEME_ASSIGN(searched.state, index.acquire([&](IndexState& fresh, Lsn at_least) {
-      return load_index(space, query.generation, fresh, at_least);
-    }));
-  }
-  if (searched.as_of < searched.state->base) {
-    if (query.view)
-      searched.state.reset();
-    else
-      searched.as_of = searched.state->base;  // loaded since: the store was ahead
-  }
-  return searched;
+  MNEME_TRY(take_states(parts, query));
+  return parts;
 }
 
-Status DatabaseImpl::take_vector_of_like(Searched& searched, const Query& query) const {
-  if (!query.like) {
-    searched.vector = query.vector;
-    return check_vector(searched.vector, *searched.generation);
+// One LSN for all parts that every one of their states can answer: read first, the states after it. An index that was
+// loaded since starts from a later commit, which the store was ahead by; then all are taken again as of that one.
+Status DatabaseImpl::take_states(std::vector<Searched>& parts, const Query& query) {
+  for (Lsn least;;) {
+    const Lsn as_of = query.view ? query.view->lsn() : std::max(least, Lsn{visible_.load(std::memory_order_acquire)});
+    for (Searched& part : parts) {
+      part.as_of = as_of;
+      part.state = part.index->loaded();
+      if (!part.state) {
+        MNEME_ASSIGN(part.state, part.index->acquire([&](IndexState& fresh, Lsn at_least) {
+          return load_index(part.space->info.id, part.generation->id, fresh, at_least);
+        }));
+      }
+      // Dropped meanwhile: the load may have met nodes without their vectors.
+      MNEME_TRY(part.space->generation(part.generation->id).status().with_context("search"));
+      if (as_of >= part.state->base) continue;
+      least = std::max(least, part.state->base);
+      if (query.view) part.state.reset();
+    }
+    if (query.view || least <= as_of) return {};
   }
-  const SpaceId space = searched.space->info.id;
-  Result<NodeView> node = query.view ? get(space, *query.like, *query.view) : get(space, *query.like);
-  if (!node) return node.status().with_context("search: like");
-  searched.vector = (*node)->vector(query.generation);
-  searched.like = std::move(*node);
-  if (searched.vector.empty())
-    return {Code::FailedPrecondition, "search: like: node " + query.like->to_string() +
-                                          " has no vector of generation " + std::to_string(query.generation.value)};
+}
+
+Status DatabaseImpl::take_vectors(std::vector<Searched>& parts, const Query& query) const {
+  if (query.like) return take_vectors_of_like(parts, query);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    parts[i].vectors = i == 0 ? query.vector : query.also[i - 1].vector;
+    MNEME_TRY(check_vector(parts[i].vectors, *parts[i].generation));
+  }
   return {};
 }
 
+Status DatabaseImpl::take_vectors_of_like(std::vector<Searched>& parts, const Query& query) const {
+  const SpaceId space = parts.front().space->info.id;
+  Result<NodeView> node = query.view ? get(space, *query.like, *query.view) : get(space, *query.like);
+  if (!node) return node.status().with_context("search: like");
+  std::string wanted;
+  for (Searched& part : parts) {
+    part.vectors = (*node)->vector(part.generation->id);
+    part.like = *node;
+    wanted += (wanted.empty() ? "" : " or ") + std::to_string(part.generation->id.value);
+    if (part.vectors.empty()) MNEME_TRY(part.space->generation(part.generation->id).status().with_context("search"));
+  }
+  std::erase_if(parts, [](const Searched& part) { return part.vectors.empty(); });
+  if (!parts.empty()) return {};
+  return {Code::FailedPrecondition,
+          "search: like: node " + query.like->to_string() + " has no vector of generation " + wanted};
+}
+
+// Rows of a batch to each part. One part reads them where they are.
+Status DatabaseImpl::take_batch(std::vector<Searched>& parts, std::span<const float> queries) {
+  std::size_t dimension = 0;
+  for (const Searched& part : parts) dimension += part.generation->dimension;
+  if (queries.size() % dimension != 0)
+    return invalid("a batch of " + std::to_string(queries.size()) + " values, no multiple of the " +
+                   std::to_string(dimension) + " dimensions of generation " +
+                   std::to_string(parts.front().generation->id.value) +
+                   (parts.size() > 1 ? " and those beside it" : ""));
+  for (std::size_t at = 0; at < queries.size(); at += dimension) {
+    const Status checked = validate_vector(queries.subspan(at, dimension));
+    if (!checked.ok()) return checked.with_context("search: query " + std::to_string(at / dimension));
+  }
+  if (parts.size() == 1) {
+    parts.front().vectors = queries;
+    return {};
+  }
+  for (std::size_t at = 0; at < queries.size();) {
+    for (Searched& part : parts) {
+      const std::span<const float> vector = queries.subspan(at, part.generation->dimension);
+      part.rows.insert(part.rows.end(), vector.begin(), vector.end());
+      at += vector.size();
+    }
+  }
+  for (Searched& part : parts) part.vectors = part.rows;
+  return {};
+}
+
+// The best of one part, one list per query.
+Result<std::vector<DatabaseImpl::Neighbours>> DatabaseImpl::find(const Searched& part, const Query& query) const {
+  if (part.state) return neighbours(part, part.vectors, query);
+  MNEME_ASSIGN(const std::vector<SearchHits> found, search_view(part, part.vectors, query));
+  std::vector<Neighbours> all;
+  all.reserve(found.size());
+  for (const SearchHits& hits : found) all.push_back(without_nodes(hits));
+  return all;
+}
+
+// The best of all parts, one list per query.
+Result<std::vector<DatabaseImpl::Neighbours>> DatabaseImpl::find_fused(const std::vector<Searched>& parts,
+                                                                       const Query& query) const {
+  if (query.also.empty()) return find(parts.front(), query);
+  Query one = query;
+  one.k = std::min(fusion_depth(query.k), limits::kNeighboursMax - (query.like ? 1 : 0));
+  std::vector<std::vector<Neighbours>> by_part;
+  for (const Searched& part : parts) {
+    MNEME_ASSIGN(by_part.emplace_back(), find(part, one));
+  }
+  std::vector<Neighbours> all;
+  for (std::size_t q = 0; q < by_part.front().size(); ++q) {
+    std::vector<RankedList> lists;
+    for (std::size_t i = 0; i < parts.size(); ++i) lists.push_back({by_part[i][q], parts[i].weight});
+    all.push_back(fuse_ranks(lists, query.k));
+  }
+  return all;
+}
+
 Result<std::vector<SearchHit>> DatabaseImpl::search(SpaceId space, const Query& query) {
-  MNEME_ASSIGN(Searched searched, start_search(space, query));
-  MNEME_TRY(take_vector_of_like(searched, query));
-  if (!searched.state) {
-    MNEME_ASSIGN(std::vector<SearchHits> found, search_view(searched, searched.vector, query));
+  MNEME_ASSIGN(std::vector<Searched> parts, start_search(space, query));
+  MNEME_TRY(take_vectors(parts, query));
+  if (query.also.empty() && !parts.front().state) {  // the scan has the nodes at hand
+    MNEME_ASSIGN(std::vector<SearchHits> found, search_view(parts.front(), parts.front().vectors, query));
     return std::move(found.front());
   }
-  MNEME_ASSIGN(const std::vector<Neighbours> found, neighbours(searched, searched.vector, query));
+  MNEME_ASSIGN(const std::vector<Neighbours> found, find_fused(parts, query));
   std::vector<SearchHit> hits;
   hits.reserve(found.front().size());
   for (const Neighbour& neighbour : found.front()) {
@@ -136,35 +248,21 @@ Result<std::vector<SearchHit>> DatabaseImpl::search(SpaceId space, const Query& 
 }
 
 Result<std::vector<Neighbour>> DatabaseImpl::nearest(SpaceId space, const Query& query) {
-  MNEME_ASSIGN(Searched searched, start_search(space, query));
-  MNEME_TRY(take_vector_of_like(searched, query));
-  if (!searched.state) {
-    MNEME_ASSIGN(const std::vector<SearchHits> found, search_view(searched, searched.vector, query));
-    return without_nodes(found.front());
-  }
-  MNEME_ASSIGN(std::vector<Neighbours> found, neighbours(searched, searched.vector, query));
+  MNEME_ASSIGN(std::vector<Searched> parts, start_search(space, query));
+  MNEME_TRY(take_vectors(parts, query));
+  MNEME_ASSIGN(std::vector<Neighbours> found, find_fused(parts, query));
   return std::move(found.front());
 }
 
 Result<std::vector<std::vector<Neighbour>>> DatabaseImpl::nearest_batch(SpaceId space, std::span<const float> queries,
                                                                         const Query& shape) {
-  if (!shape.vector.empty() || shape.like) return invalid("a batch brings its vectors beside the query, not in it");
-  MNEME_ASSIGN(const Searched searched, start_search(space, shape));
-  const std::size_t dimension = searched.generation->dimension;
-  if (queries.size() % dimension != 0)
-    return invalid("a batch of " + std::to_string(queries.size()) + " values, no multiple of the " +
-                   std::to_string(dimension) + " dimensions of generation " + std::to_string(shape.generation.value));
+  const bool brings_a_vector =
+      !shape.vector.empty() || std::ranges::any_of(shape.also, [](const auto& also) { return !also.vector.empty(); });
+  if (brings_a_vector || shape.like) return invalid("a batch brings its vectors beside the query, not in it");
+  MNEME_ASSIGN(std::vector<Searched> parts, start_search(space, shape));
+  MNEME_TRY(take_batch(parts, queries));
   if (queries.empty()) return std::vector<Neighbours>();
-  for (std::size_t at = 0; at < queries.size(); at += dimension) {
-    const Status checked = validate_vector(queries.subspan(at, dimension));
-    if (!checked.ok()) return checked.with_context("search: query " + std::to_string(at / dimension));
-  }
-  if (searched.state) return neighbours(searched, queries, shape);
-  MNEME_ASSIGN(const std::vector<SearchHits> found, search_view(searched, queries, shape));
-  std::vector<Neighbours> all;
-  all.reserve(found.size());
-  for (const SearchHits& hits : found) all.push_back(without_nodes(hits));
-  return all;
+  return find_fused(parts, shape);
 }
 
 // By the index, one list per query.

@@ -5,10 +5,11 @@
 
 namespace mneme {
 
-Result<Lsn> DatabaseImpl::commit_change(SpaceChange change) {
+Result<Lsn> DatabaseImpl::commit_change(SpaceChange change, std::vector<CounterDelta> deltas) {
   Commit commit;
   commit.kind = kSpaceRecord;
   commit.change = std::move(change);
+  commit.deltas = std::move(deltas);
   commit.bytes = sizeof(Commit);
   return log_and_publish(std::move(commit), Durability::Sync);
 }
@@ -100,7 +101,7 @@ Result<SpaceStats> DatabaseImpl::space_stats(SpaceId id) const {
   stats.warm_nodes = stats.nodes - std::min(stats.nodes, stats.cold_nodes);
   stats.warm_bytes = warm_->bytes_used(id);
   stats.cold_bytes = cold_->bytes_used(id);
-  for (const auto& index : entry->indexes) stats.index_bytes += index->bytes_used();
+  for (const auto& index : entry->generations()->indexes) stats.index_bytes += index->bytes_used();
   return stats;
 }
 
