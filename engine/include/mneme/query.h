@@ -38,7 +38,9 @@ struct Query {
   /// its list of the max(4k, 64) nearest (at most limits::kNeighboursMax), all as of one LSN and all filtered, and a
   /// node's score is
   ///     the sum over the lists it is in of  weight / (60 + its rank there, from 1)
-  /// which lies above 0 and at most at (sum of the weights) / 61. Best first, ties by row, each node once. Within a list
+  /// which lies above 0 and at most at (sum of the weights) / 61. A node with vectors of two models is favoured so over
+  /// one with either; nodes that are written with the new vector alone compete on equal terms with those not yet done.
+  /// Best first, ties by row, each node once. Within a list
   /// equal scores rank by row. With `like` the vectors are that node's own, of those of the models that it has. A
   /// recall_target holds for each list. `diversity` does not go with this: likeness does not compare either.
   /// Cost:   one search per model.
