@@ -205,7 +205,8 @@ class GenerationsModel : public EngineTest {
   }
   // Like a node: by its own vectors, of those models that it has.
   void check_like() {
-    const auto& [id, node] = *std::next(now_.begin(), below(static_cast<unsigned>(now_.size())));
+    const NodeId id = any_node();
+    const ModelNode& node = now_.at(id);
     Query like = query(), same = like;
     like.like = same.like = id;
     like.vector.clear();
