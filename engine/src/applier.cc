@@ -30,8 +30,8 @@ std::string side_key(std::string_view key) { return "s" + std::string(key); }
 Applier::Applier(Context context, std::map<SpaceId, SpaceCounters> counters)
     : context_(std::move(context)),
       map_(context_.store),
-      warm_(context_.store, TierId::Warm),
-      cold_(context_.store, TierId::Cold),
+      warm_(context_.store, TierId::Warm, &context_.dropped),
+      cold_(context_.store, TierId::Cold, &context_.dropped),
       staged_lsn_(context_.store.applied_lsn()),
       counters_(std::move(counters)),
       applied_(context_.store.applied_lsn().value) {}
@@ -181,7 +181,7 @@ bool Applier::touches_staged(const Commit& commit) const {
 
 Status Applier::stage(const Commit& commit) {
   staging_ = commit.lsn;
-  if (commit.change) return stage_change(*commit.change);
+  if (commit.change) MNEME_TRY(stage_change(*commit.change));
   if (commit.move) return stage_move(*commit.move);
   for (const LogOp& op : commit.ops) MNEME_TRY(stage_op(op));
   count(commit.deltas);
@@ -284,6 +284,12 @@ Status Applier::stage_change(const SpaceChange& change) {
     counters_changed_.erase(id);
     return {};
   }
+  if (change.kind == SpaceChange::Kind::DropGeneration) {
+    const std::string begin = storage::vector_prefix(id, change.generation);
+    for (const storage::Family family : {storage::kWarmVector, storage::kColdVector})
+      set_.erase_range(family, begin, storage::prefix_end(begin));
+    evict_all_ = true;
+  }
   Bytes record;
   encode_space_record(change.info, record);
   set_.put(storage::kMeta, space_record_key(id), record);
@@ -300,7 +306,7 @@ Status Applier::stage_change(const SpaceChange& change) {
 Status Applier::stage_move(const Move& move) {
   MNEME_ASSIGN(const std::optional<storage::Place> place, map_.find(move.space, move.node));
   if (!place || place->tier == move.to) return {};  // erased, or moved already
-  MNEME_TRY(storage::stage_move(set_, context_.store, move.space, move.node, move.to));
+  MNEME_TRY(storage::stage_move(set_, context_.store, move.space, move.node, move.to, &context_.dropped));
   SpaceCounters& counters = counters_[move.space];
   move.to == TierId::Cold ? ++counters.cold_nodes : --counters.cold_nodes;
   counters_changed_.insert(move.space);
@@ -399,7 +405,8 @@ Status Applier::settle() {
 }
 
 void Applier::evict() {
-  if (context_.hot.bytes() > context_.hot_bytes_max) context_.hot.evict(context_.hot_bytes_max, applied());
+  const std::uint64_t bytes_max = std::exchange(evict_all_, false) ? 0 : context_.hot_bytes_max;
+  if (context_.hot.bytes() > bytes_max) context_.hot.evict(bytes_max, applied());
 }
 
 }  // namespace mneme

@@ -34,6 +34,7 @@ class Applier {
     storage::OrderedStore& store;
     storage::FileSystem& fs;
     storage::HotTier& hot;
+    const storage::DroppedGenerations& dropped;
     PendingLinks& links;
     std::filesystem::path bulk_directory;
     std::uint64_t hot_bytes_max;
@@ -100,6 +101,7 @@ class Applier {
   storage::WriteSet set_;
   Lsn staging_;                                   // the commit that is being put in set_
   Lsn staged_lsn_;                                // last commit wholly in set_ or applied
+  bool evict_all_ = false;                        // a generation was dropped: what is in memory still has its vectors
   std::uint64_t staged_bytes_ = 0;                // of memory held by the commits in set_
   std::set<std::pair<SpaceId, NodeId>> touched_;  // nodes in set_
   std::map<SpaceId, SpaceCounters> counters_;

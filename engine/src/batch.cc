@@ -4,27 +4,6 @@
 #include "link_keys.h"
 
 namespace mneme {
-namespace {
-
-Status check_vectors(const Node& node, const SpaceInfo& space) {
-  for (const NodeVector& vector : node.vectors) {
-    const GenerationInfo* found = nullptr;
-    for (const GenerationInfo& generation : space.generations)
-      if (generation.id == vector.generation) found = &generation;
-    if (found == nullptr)
-      return {Code::InvalidArgument, "node " + node.id.to_string() + ": space " + space.name + " has no generation " +
-                                         std::to_string(vector.generation.value)};
-    if (found->dimension != vector.values.size())
-      return {Code::InvalidArgument, "node " + node.id.to_string() + ": the vector of generation " +
-                                         std::to_string(vector.generation.value) + " has " +
-                                         std::to_string(vector.values.size()) + " dimensions, space " + space.name +
-                                         " takes " + std::to_string(found->dimension)};
-  }
-  return {};
-}
-
-}  // namespace
-
 Result<NodeId> Batch::put(const Space& space, Node node) {
   MNEME_ASSIGN(const SpaceEntryPtr entry, space.db_->entry(space.id()));
   Operation operation;
@@ -43,7 +22,8 @@ Result<NodeId> Batch::put(const Space& space, Node node) {
     operation.default_created_at = true;
   }
   MNEME_TRY(validate_node(node));
-  MNEME_TRY(check_vectors(node, entry->info));
+  for (const NodeVector& vector : node.vectors)
+    MNEME_TRY(entry->check_vector(vector.generation, vector.values.size()).with_context("node " + node.id.to_string()));
   operation.node = node.id;
   operation.value = std::move(node);
   operations_.push_back(std::move(operation));

@@ -81,12 +81,8 @@ Status check_records(const SpaceEntry& space, std::span<const NodeRecordPtr> nod
   for (const NodeRecordPtr& node : nodes) {
     for (std::size_t i = 0; i < node->vector_count(); ++i) {
       const VectorShape shape = node->shape(i);
-      const GenerationInfo* generation = space.generation(shape.generation);
       const std::string where = "bulk load: node " + node->id().to_string();
-      if (generation == nullptr || generation->dimension != shape.dimension)
-        return {Code::InvalidArgument, where + ": a vector of generation " + std::to_string(shape.generation.value) +
-                                           " with " + std::to_string(shape.dimension) + " dimensions; space " +
-                                           space.info.name + " has no such"};
+      MNEME_TRY(space.check_vector(shape.generation, shape.dimension).with_context(where));
       MNEME_TRY(validate_vector(node->vector_at(i)).with_context(where));
     }
   }

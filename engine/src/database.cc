@@ -51,6 +51,10 @@ Result<VerifyReport> Database::verify(bool deep) { return impl_->verify(deep); }
 
 Result<SpaceInfo> Space::info() const { return db_->space_info(id_); }
 Result<SpaceStats> Space::stats() const { return db_->space_stats(id_); }
+Result<GenerationId> Space::add_generation(const GenerationOptions& options) const {
+  return db_->add_generation(id_, options);
+}
+Status Space::drop_generation(GenerationId generation) const { return db_->drop_generation(id_, generation); }
 
 Result<NodeId> Space::put(Node node, Durability durability) const {
   Batch batch;

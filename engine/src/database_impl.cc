@@ -90,13 +90,16 @@ void DatabaseImpl::maintain() {
       MutexLock lock(views_mutex_);
       if (!views_.empty()) oldest = *views_.begin();
     }
-    for (const SpaceEntryPtr& entry : spaces_.all())
-      for (const auto& index : entry->indexes) {
+    reclaim_dropped(oldest);
+    for (const SpaceEntryPtr& entry : spaces_.all()) {
+      const auto generations = entry->generations();
+      for (const auto& index : generations->indexes) {
         const IndexStatePtr state = index->loaded();
         const Status sound =
             index->compact_if_worthwhile(std::min(oldest, Lsn{visible_.load(std::memory_order_acquire)}));
         if (!sound.ok() && state) index_is_damaged(entry->info, *index, state, state->saved_as, sound);
       }
+    }
   }
 }
 
@@ -115,7 +118,8 @@ DatabaseStats DatabaseImpl::stats() const {
     ++stats.spaces;
     stats.nodes += static_cast<std::uint64_t>(entry->episodes + entry->concepts);
     stats.links += static_cast<std::uint64_t>(entry->links.load());
-    for (const auto& index : entry->indexes) {
+    const auto generations = entry->generations();
+    for (const auto& index : generations->indexes) {
       stats.index_bytes += index->bytes_used();
       stats.index_file_bytes += index->file_bytes();
     }

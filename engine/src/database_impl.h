@@ -65,6 +65,8 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
   std::vector<SpaceInfo> spaces() const;
   Status set_space_state(std::string_view name, SpaceState state);
   Status drop_space(std::string_view name);
+  Result<GenerationId> add_generation(SpaceId space, const GenerationOptions& options);
+  Status drop_generation(SpaceId space, GenerationId generation);
   Result<SpaceInfo> space_info(SpaceId id) const;
   Result<SpaceStats> space_stats(SpaceId id) const;
   /// The space, or NotFound, or FailedPrecondition when the database is closed.
@@ -123,7 +125,11 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
   void publish_ops(const Commit& commit);
   void publish_links(const Commit& commit);
   void publish_change(const SpaceChange& change);
-  Result<Lsn> commit_change(SpaceChange change);
+  void forget_generation(SpaceEntry& entry, const SpaceChange& change);
+  Result<Lsn> commit_change(SpaceChange change, std::vector<CounterDelta> deltas = {});
+  Status may_change_generations(const SpaceEntry& entry) const;
+  Result<std::uint64_t> count_vectors(SpaceId space, GenerationId generation) const;
+  void reclaim_dropped(Lsn oldest) MNEME_EXCLUDES(reclaim_mutex_);
 
   // reading
   Result<std::optional<NodeView>> stored(SpaceId space, const NodeId& node,
@@ -145,23 +151,26 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
   Status save_index(SpaceEntry& entry, GenerationIndex& index, bool closing);
   Status give_up_when_behind(SpaceEntry& entry, GenerationIndex& index);
   Status forget_stale_record(SpaceEntry& entry, GenerationIndex& index);
+  Status forget_needless_notes(SpaceEntry& entry);
   void index_is_damaged(const SpaceInfo& space, GenerationIndex& index, const IndexStatePtr& state, const Uuid& id,
                         const Status& damage) const;
   /// Of one generation, or of all that a space has: the record in the store and the files. The index must be out of
   /// reach of searches and writers. Best effort: what stays is removed by the next open.
-  void remove_saved_index(SpaceId space, std::optional<GenerationId> generation);
+  void remove_saved_index(SpaceEntry& entry, std::optional<GenerationId> generation);
 
   // searching (search.cc, search_view.cc)
   struct Searched;
   using Neighbours = std::vector<Neighbour>;
   using SearchHits = std::vector<SearchHit>;
-  Result<Searched> start_search(SpaceId space, const Query& query);
-  Status take_vector_of_like(Searched& searched, const Query& query) const;
-  Status take_state(Searched& searched, const Query& query);
-  Result<std::vector<Neighbours>> neighbours(const Searched& searched, std::span<const float> queries,
-                                             const Query& query);
-  Result<std::vector<Neighbours>> neighbours_after(const Status& damage, const Searched& searched,
-                                                   std::span<const float> queries, const Query& query);
+  Result<std::vector<Searched>> start_search(SpaceId space, const Query& query);
+  Status take_states(std::vector<Searched>& parts, const Query& query);
+  Status take_vectors(std::vector<Searched>& parts, const Query& query) const;
+  Status take_vectors_of_like(std::vector<Searched>& parts, const Query& query) const;
+  static Status take_batch(std::vector<Searched>& parts, std::span<const float> queries);
+  Result<std::vector<Neighbours>> find(Searched& part, const Query& query) const;
+  Result<std::vector<Neighbours>> find_fused(std::vector<Searched>& parts, const Query& query);
+  Result<std::vector<Neighbours>> neighbours(Searched& searched, const Query& query) const;
+  Result<std::vector<std::vector<Neighbours>>> find_each(std::vector<Searched>& parts, const Query& query);
   Result<std::vector<SearchHits>> search_view(const Searched& searched, std::span<const float> queries,
                                               const Query& query) const;
   Result<FilterCache::BitmapPtr> matching_slots(const Searched& searched, const Query& query) const;
@@ -176,6 +185,7 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
   DatabaseId id_;
   storage::DatabaseManifest manifest_;
   std::shared_ptr<storage::OrderedStore> store_;
+  storage::DroppedGenerations dropped_;  // before the tiers and the applier, which look into it
   std::unique_ptr<storage::TierMap> map_;
   std::unique_ptr<storage::TierStore> warm_, cold_;
   std::unique_ptr<storage::HotTier> hot_;
@@ -201,6 +211,15 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
 
   /// Read-only opens only: replayed changes that the store does not show; null record = erased.
   std::map<std::pair<SpaceId, RowId>, std::pair<NodeRecordPtr, Lsn>> overlay_;
+
+  /// Dropped generations whose keys are erased but still take room on disk.
+  struct Reclaim {
+    SpaceId space;
+    GenerationId generation;
+    Lsn lsn;  // of the drop
+  };
+  Mutex reclaim_mutex_;
+  std::vector<Reclaim> reclaim_ MNEME_GUARDED_BY(reclaim_mutex_);
 
   Mutex maintain_mutex_;
   CondVar maintain_wake_;

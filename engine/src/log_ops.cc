@@ -1,5 +1,7 @@
 #include "log_ops.h"
 
+#include <algorithm>
+
 #include "link_keys.h"
 #include "mneme/base/checksum.h"
 
@@ -116,14 +118,30 @@ Status read_batch(ByteReader& reader, Commit& commit) {
   return read_deltas(reader, commit.deltas);
 }
 
+bool changes_a_generation(const SpaceChange& change) {
+  return change.kind == SpaceChange::Kind::AddGeneration || change.kind == SpaceChange::Kind::DropGeneration;
+}
+
 Status read_change(ByteReader& reader, Commit& commit) {
   SpaceChange change;
   MNEME_ASSIGN(const auto kind, reader.fixed<std::uint8_t>());
-  if (kind < 1 || kind > 3) return {Code::Corruption, "space change " + std::to_string(kind)};
+  if (kind < 1 || kind > 5) return {Code::Corruption, "space change " + std::to_string(kind)};
   change.kind = static_cast<SpaceChange::Kind>(kind);
   MNEME_ASSIGN(const SpaceId id, read_space(reader));
   MNEME_ASSIGN(const ByteView record, reader.sized());
   MNEME_ASSIGN(change.info, decode_space_record(id, record));
+  if (changes_a_generation(change)) {
+    MNEME_ASSIGN(const std::uint64_t generation, reader.varint());
+    if (generation >= change.info.next_generation.value)
+      return {Code::Corruption, "generation " + std::to_string(generation) + ", which the space never had"};
+    change.generation = GenerationId{static_cast<std::uint16_t>(generation)};
+    const bool there = std::ranges::any_of(change.info.generations,
+                                           [&](const GenerationInfo& one) { return one.id == change.generation; });
+    if (there != (change.kind == SpaceChange::Kind::AddGeneration))
+      return {Code::Corruption,
+              "generation " + std::to_string(generation) + (there ? " is still there" : " is missing")};
+    MNEME_TRY(read_deltas(reader, commit.deltas));
+  }
   commit.change = std::move(change);
   return {};
 }
@@ -215,6 +233,10 @@ EncodedCommit::EncodedCommit(const Commit& commit) {
       Bytes record;
       encode_space_record(commit.change->info, record);
       writer.sized(ByteView(record));
+      if (changes_a_generation(*commit.change)) {
+        writer.varint(commit.change->generation.value);
+        write_deltas(commit.deltas, head_);
+      }
       break;
     }
     case kMoveRecord:

@@ -1,10 +1,12 @@
 // What the engine writes into the log: one record per commit, and its bytes.
 //
 //   record kind 1, Batch        := count:varint op* deltas
-//   record kind 2, SpaceChange  := change:u8 space:varint SpaceRecord (sized)       see space_record.h
+//   record kind 2, SpaceChange  := change:u8 space:varint SpaceRecord (sized) part   see space_record.h
 //   record kind 3, Move         := space:varint node:16 tier:u8
 //   record kind 4, BulkLoad     := id:16 space:varint first_row:varint count:varint files deltas
 //
+//   part   := nothing where the change is 1 create, 2 update or 3 drop
+//           | generation:varint deltas                                        4 add, 5 drop a generation
 //   op     := 1 space:varint row:varint flags:u8 encoding:sized               Put; flags bit 0: the node is new
 //           | 2 space:varint row:varint node:16                               Erase
 //           | 3 space:varint link                                             Link

@@ -85,22 +85,23 @@ Status DatabaseImpl::load_manifest() {
 Status DatabaseImpl::open_store() {
   MNEME_ASSIGN(store_, storage::OrderedStore::open(directory_ / "store", store_options(options_)));
   map_ = std::make_unique<storage::TierMap>(*store_);
-  warm_ = std::make_unique<storage::TierStore>(*store_, TierId::Warm);
-  cold_ = std::make_unique<storage::TierStore>(*store_, TierId::Cold);
+  warm_ = std::make_unique<storage::TierStore>(*store_, TierId::Warm, &dropped_);
+  cold_ = std::make_unique<storage::TierStore>(*store_, TierId::Cold, &dropped_);
   MNEME_ASSIGN(auto counters, load_spaces());
   MNEME_TRY(load_index_records());  // before anything is applied: what is must be noted
-  applier_ = std::make_unique<Applier>(
-      Applier::Context{*store_, fs_, *hot_, pending_links_, directory_ / "bulk", options_.hot_bytes_max, options_.log,
-                       [this](SpaceId space, const SpaceCounters& now) {
-                         if (const SpaceEntryPtr entry = spaces_.find(space)) entry->cold_nodes = now.cold_nodes;
-                       },
-                       [this](SpaceId space, std::uint32_t rows) {
-                         const SpaceEntryPtr entry = spaces_.find(space);
-                         if (!entry || !entry->notes_changes) return false;
-                         entry->noted_rows += rows;
-                         return true;
-                       }},
-      std::move(counters));
+  applier_ = std::make_unique<Applier>(Applier::Context{*store_, fs_, *hot_, dropped_, pending_links_,
+                                                        directory_ / "bulk", options_.hot_bytes_max, options_.log,
+                                                        [this](SpaceId space, const SpaceCounters& now) {
+                                                          if (const SpaceEntryPtr entry = spaces_.find(space))
+                                                            entry->cold_nodes = now.cold_nodes;
+                                                        },
+                                                        [this](SpaceId space, std::uint32_t rows) {
+                                                          const SpaceEntryPtr entry = spaces_.find(space);
+                                                          if (!entry || !entry->notes_changes) return false;
+                                                          entry->noted_rows += rows;
+                                                          return true;
+                                                        }},
+                                       std::move(counters));
   return {};
 }
 
@@ -112,6 +113,9 @@ Result<std::map<SpaceId, SpaceCounters>> DatabaseImpl::load_spaces() {
       return Status(Code::Corruption, "meta family: a key of a space has another length");
     const SpaceId id{load_be<std::uint32_t>(iterator->key().data() + 1)};
     MNEME_ASSIGN(SpaceInfo info, decode_space_record(id, iterator->value()));
+    for (GenerationId used{0}; used < info.next_generation; ++used.value)
+      if (std::ranges::none_of(info.generations, [&](const GenerationInfo& one) { return one.id == used; }))
+        dropped_.add(id, used);
     auto entry = std::make_shared<SpaceEntry>(std::move(info));
     MNEME_ASSIGN(const auto stored, store_->get(storage::kMeta, space_counters_key(id)));
     SpaceCounters counters;

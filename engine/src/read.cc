@@ -60,7 +60,7 @@ Result<NodeView> DatabaseImpl::get(SpaceId space, const NodeId& node) const {
       MNEME_ASSIGN(const SpaceEntryPtr entry, this->entry(space));
       return no_node(node, entry->info.name);
     }
-    return NodeView(hot->record, hot->row, TierId::Hot);
+    return NodeView(dropped_.shown(space, hot->record), hot->row, TierId::Hot);
   }
   MNEME_ASSIGN(const SpaceEntryPtr entry, this->entry(space));
   // One snapshot over the three lookups, so that they agree beside the applier.
@@ -172,7 +172,7 @@ Status DatabaseImpl::for_each_node(SpaceId space, RowId first, const storage::St
       tier = TierId::Warm;
     }
     if (more && row == overlay->first.second) {  // replayed after what the store shows
-      record = overlay->second.first;
+      record = dropped_.shown(space, overlay->second.first);
       tier = TierId::Hot;
       ++overlay;
       if (!record || !filter.matches(*record)) continue;

@@ -38,6 +38,13 @@ bool is_due(const IndexState& state, bool closing) {
   return saved == 0 || changes >= std::max(kChangesMin, saved / kChangesShare);
 }
 
+// No generation has a save that would need the notes.
+void stop_noting_changes(SpaceEntry& entry, storage::WriteSet& set) {
+  set.erase_range(storage::kMeta, change_key(entry.info.id, Lsn{}, RowId{}), changes_after(entry.info.id, kMaxLsn));
+  entry.notes_changes = false;
+  entry.noted_rows = 0;
+}
+
 bool is_damage(const Status& status) {
   return status.code() == Code::Corruption || status.code() == Code::VersionMismatch;
 }
@@ -47,8 +54,9 @@ bool is_damage(const Status& status) {
 // Of each generation the record that the store has, and no files but theirs.
 Status DatabaseImpl::load_index_records() {
   std::vector<std::string> stems;
-  for (const SpaceEntryPtr& entry : spaces_.all())
-    for (const auto& index : entry->indexes) {
+  for (const SpaceEntryPtr& entry : spaces_.all()) {
+    const auto generations = entry->generations();
+    for (const auto& index : generations->indexes) {
       const SpaceId space = entry->info.id;
       const GenerationId generation = index->info().id;
       MNEME_ASSIGN(const auto stored, store_->get(storage::kMeta, index_record_key(space, generation)));
@@ -62,6 +70,7 @@ Status DatabaseImpl::load_index_records() {
         index_is_damaged(entry->info, *index, nullptr, Uuid{}, record.status());
       }
     }
+  }
   if (options_.read_only) return {};
   MNEME_TRY(fs_.make_directory(directory_ / "index"));
   return index::remove_index_files(directory_ / "index", "s", stems);
@@ -140,13 +149,18 @@ void DatabaseImpl::save_indexes() {
       closing = stopping_;
     }
     if (!closing && clock_.monotonic() < not_before) continue;
-    for (const SpaceEntryPtr& entry : spaces_.all())
-      for (const auto& index : entry->indexes) {
-        const Status done = save_index(*entry, *index, closing);
-        if (done.ok()) continue;
+    for (const SpaceEntryPtr& entry : spaces_.all()) {
+      const auto failed = [&](const std::string& what, const Status& status) {
         not_before = clock_.monotonic() + kTryAgainAfter;
-        if (options_.log) options_.log(name_of(entry->info, *index) + ": save: " + done.to_string());
-      }
+        if (options_.log) options_.log(what + ": save: " + status.to_string());
+      };
+      const auto generations = entry->generations();
+      for (const auto& index : generations->indexes)
+        if (const Status done = save_index(*entry, *index, closing); !done.ok())
+          failed(name_of(entry->info, *index), done);
+      if (const Status done = forget_needless_notes(*entry); !done.ok())
+        failed("indexes of space " + std::to_string(entry->info.id.value), done);
+    }
   }
 }
 
@@ -154,11 +168,12 @@ Status DatabaseImpl::save_index(SpaceEntry& entry, GenerationIndex& index, bool 
   const SpaceId space = entry.info.id;
   const GenerationId generation = index.info().id;
   MNEME_TRY(forget_stale_record(entry, index));
+  const auto is_gone = [&] { return entry.dropped || !entry.generation(generation); };
   // The LSN first, then the state: whatever state this gets has seen every commit up to there.
   const auto seen = [&] { return Lsn{visible_.load(std::memory_order_acquire)}; };
   Lsn reflected = seen();
   IndexStatePtr state = index.loaded();
-  if (entry.dropped) return {};
+  if (is_gone()) return {};
   if (!state) return closing ? ok_status() : give_up_when_behind(entry, index);
   if (!is_due(*state, closing)) return {};
   if (!entry.notes_changes) {
@@ -191,11 +206,12 @@ Status DatabaseImpl::save_index(SpaceEntry& entry, GenerationIndex& index, bool 
   Bytes bytes;
   encode_index_record(record, bytes);
   Lsn noted_until = reflected;
-  for (const auto& other : entry.indexes)
+  const auto generations = entry.generations();
+  for (const auto& other : generations->indexes)
     if (const auto its = other->record(); its && other.get() != &index)
       noted_until = std::min(noted_until, its->reflected);
   MNEME_TRY(applier_->write_beside([&](storage::WriteSet& set, Lsn) {
-    if (entry.dropped) return;
+    if (is_gone()) return;
     set.put(storage::kMeta, index_record_key(space, generation), bytes);
     set.erase_range(storage::kMeta, change_key(space, Lsn{}, RowId{}), changes_after(space, noted_until));
   }));
@@ -208,7 +224,7 @@ Status DatabaseImpl::save_index(SpaceEntry& entry, GenerationIndex& index, bool 
   index.set_record(record);
   state->saved_dead = dead;
   MNEME_TRY(state->vectors->keep_saved());
-  if (entry.dropped) return index::remove_index_files(directory_ / "index", index_prefix(space), {});
+  if (is_gone()) return index::remove_index_files(directory_ / "index", index_prefix(space, generation), {});
   MNEME_TRY(index::remove_index_files(directory_ / "index", index_prefix(space, generation), {home.stem}));
   ++indexes_saved_;
   return {};
@@ -233,14 +249,12 @@ Status DatabaseImpl::forget_stale_record(SpaceEntry& entry, GenerationIndex& ind
   if (!index.has_stale_record()) return {};
   const SpaceId space = entry.info.id;
   const GenerationId generation = index.info().id;
-  const bool is_last = std::none_of(entry.indexes.begin(), entry.indexes.end(),
+  const auto generations = entry.generations();
+  const bool is_last = std::none_of(generations->indexes.begin(), generations->indexes.end(),
                                     [](const auto& other) { return other->record().has_value(); });
   MNEME_TRY(applier_->write_beside([&](storage::WriteSet& set, Lsn) {
     set.erase(storage::kMeta, index_record_key(space, generation));
-    if (!is_last) return;
-    set.erase_range(storage::kMeta, change_key(space, Lsn{}, RowId{}), changes_after(space, kMaxLsn));
-    entry.notes_changes = false;
-    entry.noted_rows = 0;
+    if (is_last) stop_noting_changes(entry, set);
   }));
   index.stale_record_is_gone();
   return {};
@@ -254,16 +268,31 @@ void DatabaseImpl::index_is_damaged(const SpaceInfo& space, GenerationIndex& ind
     options_.log(name_of(space, index) + ": " + damage.to_string() + "; it is read from the database again");
 }
 
-void DatabaseImpl::remove_saved_index(SpaceId space, std::optional<GenerationId> generation) {
+// Of a space that was dropped, or of one generation that was. Whether notes of changes are still needed, the saver finds
+// out: it may be about to need them.
+void DatabaseImpl::remove_saved_index(SpaceEntry& entry, std::optional<GenerationId> generation) {
+  const SpaceId space = entry.info.id;
   Status done;
-  if (generation)
+  if (generation) {
     done = applier_->write_beside(
         [&](storage::WriteSet& set, Lsn) { set.erase(storage::kMeta, index_record_key(space, *generation)); });
+    entry.lost_a_generation = true;
+  }
   if (done.ok())
     done = index::remove_index_files(directory_ / "index",
                                      generation ? index_prefix(space, *generation) : index_prefix(space), {});
   if (!done.ok() && options_.log)
     options_.log("index files of space " + std::to_string(space.value) + ": " + done.to_string());
+}
+
+// After a generation was dropped: notes that no save of another one would need.
+Status DatabaseImpl::forget_needless_notes(SpaceEntry& entry) {
+  if (!entry.lost_a_generation.exchange(false) || entry.dropped) return {};
+  const auto generations = entry.generations();
+  if (std::any_of(generations->indexes.begin(), generations->indexes.end(),
+                  [](const auto& index) { return index->record().has_value(); }))
+    return {};
+  return applier_->write_beside([&](storage::WriteSet& set, Lsn) { stop_noting_changes(entry, set); });
 }
 
 }  // namespace mneme

@@ -12,13 +12,18 @@
 
 namespace mneme {
 
+/// One generation of a search. A fused search has several, all as of one LSN.
 struct DatabaseImpl::Searched {
   SpaceEntryPtr space;
+  GenerationIndexPtr index;  // kept for as long as the search runs, dropped meanwhile or not
   const GenerationInfo* generation = nullptr;
+  double weight = 1;
   IndexStatePtr state;  // null: the view is older than what the index remembers; the store is scanned at the view
   Lsn as_of;
-  std::optional<NodeView> like;  // owns the vector to search by
-  std::span<const float> vector;
+  Status damage;                   // what the last answer met in the index's files
+  std::optional<NodeView> like;    // owns the vector to search by
+  std::vector<float> rows;         // owns them where they are a batch's for several generations
+  std::span<const float> vectors;  // one query's, or a batch's row by row
 };
 
 /// How many hits a choice needs: more than k where some of them are left out.

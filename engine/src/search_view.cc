@@ -46,6 +46,8 @@ Result<std::vector<std::vector<SearchHit>>> DatabaseImpl::search_view(const Sear
                           }));
   MNEME_TRY(failed);
   if (!nodes.empty()) MNEME_TRY(finish_piece());
+  // Dropped meanwhile: the scan may have met nodes without their vectors.
+  MNEME_TRY(searched.space->generation(generation.id).status().with_context("search"));
   for (SearchHits& found : best)
     choose(
         found, query, generation, [](const SearchHit& hit) { return hit.node.id(); },

@@ -5,10 +5,11 @@
 
 namespace mneme {
 
-Result<Lsn> DatabaseImpl::commit_change(SpaceChange change) {
+Result<Lsn> DatabaseImpl::commit_change(SpaceChange change, std::vector<CounterDelta> deltas) {
   Commit commit;
   commit.kind = kSpaceRecord;
   commit.change = std::move(change);
+  commit.deltas = std::move(deltas);
   commit.bytes = sizeof(Commit);
   return log_and_publish(std::move(commit), Durability::Sync);
 }
@@ -73,7 +74,7 @@ Status DatabaseImpl::drop_space(std::string_view name) {
   if (!entry) return {Code::NotFound, "space " + std::string(name) + ": no such space"};
   WriterLock gate(entry->gate);
   MNEME_TRY(commit_change({SpaceChange::Kind::Drop, entry->info}).status());
-  remove_saved_index(entry->info.id, std::nullopt);
+  remove_saved_index(*entry, std::nullopt);
   return {};
 }
 
@@ -102,7 +103,8 @@ Result<SpaceStats> DatabaseImpl::space_stats(SpaceId id) const {
   stats.warm_nodes = stats.nodes - std::min(stats.nodes, stats.cold_nodes);
   stats.warm_bytes = warm_->bytes_used(id);
   stats.cold_bytes = cold_->bytes_used(id);
-  for (const auto& index : entry->indexes) {
+  const auto generations = entry->generations();
+  for (const auto& index : generations->indexes) {
     stats.index_bytes += index->bytes_used();
     stats.index_file_bytes += index->file_bytes();
   }

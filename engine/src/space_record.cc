@@ -7,15 +7,16 @@
 namespace mneme {
 namespace {
 
-constexpr std::uint8_t kRecordVersion = 1;
+constexpr std::uint8_t kRecordVersion = 2;
+constexpr std::uint8_t kCountersVersion = 1;
 
 void seal(Bytes& out, std::size_t begin) {
   const std::uint32_t crc = crc32c(ByteView(out).subspan(begin));
   ByteWriter(out).fixed(crc);
 }
 
-// The bytes before the checksum, once it and the version are right.
-Result<ByteView> unseal(ByteView bytes, std::string_view what) {
+// The bytes before the checksum, the version among them, once checksum and version are right.
+Result<ByteView> unseal(ByteView bytes, std::uint8_t newest, std::string_view what) {
   if (bytes.size() < 5)
     return Status(Code::Corruption, std::string(what) + ": " + std::to_string(bytes.size()) + " bytes");
   const ByteView sealed = bytes.first(bytes.size() - 4);
@@ -23,10 +24,11 @@ Result<ByteView> unseal(ByteView bytes, std::string_view what) {
   if (const std::uint32_t computed = crc32c(sealed); computed != stored)
     return Status(Code::Corruption,
                   std::string(what) + ": crc " + std::to_string(stored) + ", computed " + std::to_string(computed));
-  if (sealed[0] != std::byte{kRecordVersion})
-    return Status(Code::VersionMismatch,
-                  std::string(what) + ": version " + std::to_string(std::to_integer<int>(sealed[0])));
-  return sealed.subspan(1);
+  const auto version = std::to_integer<std::uint8_t>(sealed[0]);
+  if (version == 0 || version > newest)
+    return Status(Code::VersionMismatch, std::string(what) + ": version " + std::to_string(version) + ", " +
+                                             std::to_string(newest) + " is the newest that is known");
+  return sealed;
 }
 
 Result<GenerationInfo> decode_generation(ByteReader& reader) {
@@ -58,12 +60,14 @@ void encode_space_record(const SpaceInfo& info, Bytes& out) {
     writer.fixed(generation.dimension);
     writer.sized(generation.model);
   }
+  writer.fixed(info.next_generation.value);
   seal(out, begin);
 }
 
 Result<SpaceInfo> decode_space_record(SpaceId id, ByteView bytes) {
-  MNEME_ASSIGN(const ByteView body, unseal(bytes, "space record " + std::to_string(id.value)));
+  MNEME_ASSIGN(const ByteView body, unseal(bytes, kRecordVersion, "space record " + std::to_string(id.value)));
   ByteReader reader(body);
+  MNEME_ASSIGN(const auto version, reader.fixed<std::uint8_t>());
   SpaceInfo info;
   info.id = id;
   MNEME_ASSIGN(const auto state, reader.fixed<std::uint8_t>());
@@ -77,8 +81,20 @@ Result<SpaceInfo> decode_space_record(SpaceId id, ByteView bytes) {
   MNEME_ASSIGN(const std::uint64_t count, reader.varint());
   for (std::uint64_t i = 0; i < count; ++i) {
     MNEME_ASSIGN(GenerationInfo generation, decode_generation(reader));
+    if (!info.generations.empty() && generation.id <= info.generations.back().id)
+      return Status(Code::Corruption, "space record: generation " + std::to_string(generation.id.value) + " behind " +
+                                          std::to_string(info.generations.back().id.value));
     info.generations.push_back(std::move(generation));
   }
+  const unsigned used = info.generations.empty() ? 0U : info.generations.back().id.value + 1U;
+  info.next_generation = GenerationId{static_cast<std::uint16_t>(used)};
+  if (version >= 2) {
+    MNEME_ASSIGN(info.next_generation.value, reader.fixed<std::uint16_t>());
+  }
+  if (info.next_generation.value < used)
+    return Status(Code::Corruption, "space record: the next generation is " +
+                                        std::to_string(info.next_generation.value) + ", " + std::to_string(used - 1) +
+                                        " is in use");
   if (!reader.at_end()) return Status(Code::Corruption, "space record: bytes behind its end");
   return info;
 }
@@ -86,7 +102,7 @@ Result<SpaceInfo> decode_space_record(SpaceId id, ByteView bytes) {
 void encode_counters(const SpaceCounters& counters, Bytes& out) {
   const std::size_t begin = out.size();
   ByteWriter writer(out);
-  writer.fixed(kRecordVersion);
+  writer.fixed(kCountersVersion);
   for (const std::uint64_t value :
        {counters.episodes, counters.concepts, counters.vectors, counters.links, counters.next_row, counters.cold_nodes})
     writer.fixed(value);
@@ -94,8 +110,8 @@ void encode_counters(const SpaceCounters& counters, Bytes& out) {
 }
 
 Result<SpaceCounters> decode_counters(ByteView bytes) {
-  MNEME_ASSIGN(const ByteView body, unseal(bytes, "space counters"));
-  ByteReader reader(body);
+  MNEME_ASSIGN(const ByteView body, unseal(bytes, kCountersVersion, "space counters"));
+  ByteReader reader(body.subspan(1));
   SpaceCounters counters;
   for (std::uint64_t* value : {&counters.episodes, &counters.concepts, &counters.vectors, &counters.links,
                                &counters.next_row, &counters.cold_nodes}) {

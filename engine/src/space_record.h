@@ -1,6 +1,7 @@
 // What the meta family keeps of a space, and a change of it as the log carries it.
 //
-//   SpaceRecord   := 1:u8 state:u8 created_at:i64 name:sized count:varint generation* crc:u32
+//   SpaceRecord   := 2:u8 state:u8 created_at:i64 name:sized count:varint generation* next_generation:u16 crc:u32
+//                    version 1 has no next_generation: it is the highest id + 1
 //   generation    := id:u16 metric:u8 dimension:u32 model:sized
 //   SpaceCounters := 1:u8 episodes:u64 concepts:u64 vectors:u64 links:u64 next_row:u64 cold_nodes:u64 crc:u32
 //
@@ -15,9 +16,10 @@
 namespace mneme {
 
 struct SpaceChange {
-  enum class Kind : std::uint8_t { Create = 1, Update = 2, Drop = 3 };
+  enum class Kind : std::uint8_t { Create = 1, Update = 2, Drop = 3, AddGeneration = 4, DropGeneration = 5 };
   Kind kind = Kind::Create;
-  SpaceInfo info;  // Drop uses id and name
+  SpaceInfo info;           // as it is afterwards; Drop uses id and name
+  GenerationId generation;  // AddGeneration, DropGeneration
 };
 
 struct SpaceCounters {

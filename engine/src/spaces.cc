@@ -2,16 +2,48 @@
 
 namespace mneme {
 
-const GenerationInfo* SpaceEntry::generation(GenerationId id) const {
-  for (const GenerationInfo& candidate : info.generations)
-    if (candidate.id == id) return &candidate;
-  return nullptr;
+SpaceEntry::SpaceEntry(SpaceInfo made) : info(std::move(made)), generations_(std::make_shared<GenerationList>()) {
+  const SpaceInfo given = info;
+  take_generations(given);
 }
 
-GenerationIndex* SpaceEntry::index(GenerationId id) const {
-  for (const auto& candidate : indexes)
-    if (candidate->info().id == id) return candidate.get();
-  return nullptr;
+std::shared_ptr<const GenerationList> SpaceEntry::generations() const {
+  MutexLock lock(generations_mutex_);
+  return generations_;
+}
+
+Result<GenerationIndexPtr> SpaceEntry::generation(GenerationId id, Code code) const {
+  const auto list = generations();
+  for (const GenerationIndexPtr& index : list->indexes)
+    if (index->info().id == id) return index;
+  const std::string which = "generation " + std::to_string(id.value);
+  if (id < list->next) return Status(code, which + " of space " + info.name + " was dropped");
+  return Status(code, "space " + info.name + " has no " + which);
+}
+
+Status SpaceEntry::check_vector(GenerationId id, std::size_t dimension) const {
+  MNEME_ASSIGN(const GenerationIndexPtr index, generation(id, Code::InvalidArgument));
+  if (index->info().dimension == dimension) return {};
+  return {Code::InvalidArgument, "the vector of generation " + std::to_string(id.value) + " has " +
+                                     std::to_string(dimension) + " dimensions, space " + info.name + " takes " +
+                                     std::to_string(index->info().dimension)};
+}
+
+void SpaceEntry::take_generations(const SpaceInfo& changed) {
+  auto list = std::make_shared<GenerationList>();
+  list->next = changed.next_generation;
+  const auto before = generations();
+  for (const GenerationInfo& generation : changed.generations) {
+    GenerationIndexPtr kept;
+    for (const GenerationIndexPtr& index : before->indexes)
+      if (index->info().id == generation.id) kept = index;
+    list->indexes.push_back(kept ? kept : std::make_shared<GenerationIndex>(generation));
+  }
+  info.generations = changed.generations;
+  info.next_generation = changed.next_generation;
+  std::shared_ptr<const GenerationList> now = std::move(list);
+  MutexLock lock(generations_mutex_);
+  generations_.swap(now);  // what goes is freed behind the lock, or by its last search
 }
 
 void Spaces::add(SpaceEntryPtr entry) {

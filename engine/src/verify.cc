@@ -111,7 +111,7 @@ class Verifier {
                 " has no body: " + (body.ok() ? std::string("not there") : body.status().to_string()));
         continue;
       }
-      const auto shapes = vector_shapes((*body)->bytes());
+      const auto shapes = tier.shapes_of(entry.info.id, (*body)->bytes());
       if (!shapes.ok()) {
         problem(where(entry, place->tier, place->row) + ": " + shapes.status().to_string());
         continue;
@@ -152,10 +152,8 @@ class Verifier {
         return true;
       }
       for (const NodeVector& vector : node->vectors) {
-        const GenerationInfo* generation = entry.generation(vector.generation);
-        if (generation == nullptr || generation->dimension != vector.values.size())
-          problem(at + "a vector of generation " + std::to_string(vector.generation.value) + " with " +
-                  std::to_string(vector.values.size()) + " dimensions");
+        const Status right = entry.check_vector(vector.generation, vector.values.size());
+        if (!right.ok()) problem(at + right.message());
       }
       const Status valid = validate_node(*node);
       if (!valid.ok()) problem(at + valid.to_string());

@@ -43,8 +43,8 @@ Result<SpaceEntryPtr> DatabaseImpl::entry(SpaceId id) const {
 Result<std::optional<Existing>> DatabaseImpl::existing(SpaceId space, const NodeId& node) const {
   if (const auto hot = hot_->find(space, node)) {
     if (hot->is_tombstone()) return std::optional<Existing>();
-    return std::optional<Existing>(
-        Existing{hot->row, hot->record->kind(), hot->record->vector_count(), hot->record->created_at()});
+    const NodeRecordPtr shown = dropped_.shown(space, hot->record);
+    return std::optional<Existing>(Existing{hot->row, shown->kind(), shown->vector_count(), shown->created_at()});
   }
   MNEME_ASSIGN(const std::optional<storage::Place> place, map_->find(space, node));
   if (!place) return std::optional<Existing>();
@@ -54,7 +54,7 @@ Result<std::optional<Existing>> DatabaseImpl::existing(SpaceId space, const Node
     return Status(Code::Corruption, "node " + node.to_string() + ": the map says " + std::string(name_of(place->tier)) +
                                         " row " + std::to_string(place->row.value) + ", which is not there");
   Existing found{place->row, place->kind, 0, std::nullopt};
-  MNEME_ASSIGN(const std::vector<VectorShape> shapes, vector_shapes(body->bytes()));
+  MNEME_ASSIGN(const std::vector<VectorShape> shapes, tier.shapes_of(space, body->bytes()));
   found.vectors = shapes.size();
   for (FieldCursor field(body->bytes()); field.next();)
     if (field.number() == static_cast<std::uint16_t>(NodeField::CreatedAt))
@@ -104,18 +104,24 @@ void DatabaseImpl::publish(Commit commit) {
 void DatabaseImpl::publish_ops(const Commit& commit) {
   if (commit.bulk) {
     const SpaceEntryPtr entry = spaces_.find(commit.bulk->space);
-    for (std::size_t i = 0; entry && i < commit.bulk->records.size(); ++i)
-      for (const auto& index : entry->indexes)
+    if (!entry) return;
+    const auto generations = entry->generations();
+    for (std::size_t i = 0; i < commit.bulk->records.size(); ++i)
+      for (const auto& index : generations->indexes)
         index->publish(RowId{commit.bulk->first_row.value + i}, commit.bulk->records[i], commit.lsn);
     return;
   }
   SpaceEntryPtr entry;
+  std::shared_ptr<const GenerationList> generations;
   for (const LogOp& op : commit.ops) {
     if (op.kind != LogOp::Kind::Put && op.kind != LogOp::Kind::Erase) continue;
-    if (!entry || entry->info.id != op.space) entry = spaces_.find(op.space);
+    if (!entry || entry->info.id != op.space) {
+      entry = spaces_.find(op.space);
+      generations = entry ? entry->generations() : nullptr;
+    }
     hot_->put(op.space, op.node, {op.record, op.row, commit.lsn});
     if (!entry) continue;
-    for (const auto& index : entry->indexes) index->publish(op.row, op.record, commit.lsn);
+    for (const auto& index : generations->indexes) index->publish(op.row, op.record, commit.lsn);
   }
 }
 
@@ -150,7 +156,20 @@ void DatabaseImpl::publish_change(const SpaceChange& change) {
       spaces_.remove(change.info.id);
       hot_->drop_space(change.info.id);
       break;
+    case SpaceChange::Kind::AddGeneration:
+      if (const SpaceEntryPtr entry = spaces_.find(change.info.id)) entry->take_generations(change.info);
+      break;
+    case SpaceChange::Kind::DropGeneration:
+      if (const SpaceEntryPtr entry = spaces_.find(change.info.id)) forget_generation(*entry, change);
+      break;
   }
+}
+
+// The index goes first: a search that was given nodes without the vectors finds, when it looks again, that the generation
+// is gone. Runs once when the drop is published and again on replay, so what it does must bear repeating.
+void DatabaseImpl::forget_generation(SpaceEntry& entry, const SpaceChange& change) {
+  entry.take_generations(change.info);
+  dropped_.add(change.info.id, change.generation);
 }
 
 // A read-only open cannot apply: what the store does not show is kept here for scans.

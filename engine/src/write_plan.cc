@@ -101,6 +101,11 @@ Result<WritePlan::NodeChange*> WritePlan::node(SpaceId space, const NodeId& id, 
 }
 
 Status WritePlan::put(const Batch::Operation& operation) {
+  // The batch was checked when it was made; a generation may have been dropped since. Under the gate that is settled.
+  for (const NodeVector& vector : operation.value.vectors)
+    MNEME_TRY(space(operation.space)
+                  ->check_vector(vector.generation, vector.values.size())
+                  .with_context("node " + operation.node.to_string()));
   MNEME_ASSIGN(NodeChange * change, node(operation.space, operation.node, operation.fresh));
   std::optional<Timestamp> kept;
   if (operation.default_created_at) {

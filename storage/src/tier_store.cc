@@ -45,6 +45,22 @@ Result<std::vector<PinnedValue>> get_vectors(const OrderedStore& store, Family f
   return values;
 }
 
+// A stored body without the generations that were dropped, and what it names then.
+struct ShownBody {
+  ByteView stored;
+  std::optional<Bytes> changed;
+  std::vector<VectorShape> shapes;
+  ByteView bytes() const { return changed ? ByteView(*changed) : stored; }
+};
+
+Result<ShownBody> shown_body(const DroppedGenerations* dropped, SpaceId space, ByteView stored) {
+  ShownBody shown{.stored = stored};
+  MNEME_ASSIGN(shown.shapes, vector_shapes(stored));
+  if (dropped != nullptr && dropped->remove_from(shown.shapes, space))
+    shown.changed = body_with_shapes(stored, shown.shapes);
+  return shown;
+}
+
 Result<RowId> row_of(std::string_view key, std::size_t prefix_bytes) {
   if (key.size() != prefix_bytes + sizeof(std::uint64_t))
     return Status(Code::Corruption, "a key of " + std::to_string(key.size()) + " bytes, expected " +
@@ -106,7 +122,8 @@ class VectorWalk {
 
 }  // namespace
 
-TierStore::TierStore(const OrderedStore& store, TierId tier) : store_(store), tier_(tier) {
+TierStore::TierStore(const OrderedStore& store, TierId tier, const DroppedGenerations* dropped)
+    : store_(store), tier_(tier), dropped_(dropped) {
   assert(tier == TierId::Warm || tier == TierId::Cold);
 }
 
@@ -116,10 +133,10 @@ Result<std::optional<NodeRecordPtr>> TierStore::get(SpaceId space, RowId row, co
   MNEME_ASSIGN(const std::optional<PinnedValue> body, get_body(space, row, state));
   if (!body) return std::optional<NodeRecordPtr>();
   const auto read = [&]() -> Result<NodeRecordPtr> {
-    MNEME_ASSIGN(const std::vector<VectorShape> shapes, vector_shapes(body->bytes()));
+    MNEME_ASSIGN(const ShownBody shown, shown_body(dropped_, space, body->bytes()));
     MNEME_ASSIGN(const std::vector<PinnedValue> vectors,
-                 get_vectors(store_, vector_family(), space, row, shapes, state));
-    return NodeRecord::from_parts(body->bytes(), views_of(vectors));
+                 get_vectors(store_, vector_family(), space, row, shown.shapes, state));
+    return NodeRecord::from_parts(shown.bytes(), views_of(vectors));
   };
   Result<NodeRecordPtr> record = read();
   if (!record) return record.status().with_context(place_name(tier_, space, row));
@@ -150,9 +167,9 @@ Status TierStore::scan(SpaceId space, RowId first, const ScanOptions& options,
   Status failed;
   const auto visit_body = [&](RowId row, ByteView body) {
     const auto read = [&]() -> Result<NodeRecordPtr> {
-      MNEME_ASSIGN(const std::vector<VectorShape> shapes, vector_shapes(body));
-      MNEME_ASSIGN(const std::span<const ByteView> values, vectors.at(row, shapes));
-      return NodeRecord::from_parts(body, values);
+      MNEME_ASSIGN(const ShownBody shown, shown_body(dropped_, space, body));
+      MNEME_ASSIGN(const std::span<const ByteView> values, vectors.at(row, shown.shapes));
+      return NodeRecord::from_parts(shown.bytes(), values);
     };
     Result<NodeRecordPtr> record = read();
     if (record) return visit(row, std::move(record).value());
@@ -176,12 +193,18 @@ Status TierStore::scan_bodies(SpaceId space, RowId first, const ScanOptions& opt
   return bodies->status();
 }
 
+Result<std::vector<VectorShape>> TierStore::shapes_of(SpaceId space, ByteView body) const {
+  MNEME_ASSIGN(ShownBody shown, shown_body(dropped_, space, body));
+  return std::move(shown.shapes);
+}
+
 std::uint64_t TierStore::bytes_used(SpaceId space) const {
   const std::string begin = space_prefix(space), end = prefix_end(begin);
   return store_.approximate_bytes(body_family(), begin, end) + store_.approximate_bytes(vector_family(), begin, end);
 }
 
-Status stage_move(WriteSet& set, const OrderedStore& store, SpaceId space, const NodeId& node, TierId to) {
+Status stage_move(WriteSet& set, const OrderedStore& store, SpaceId space, const NodeId& node, TierId to,
+                  const DroppedGenerations* dropped) {
   const std::string name = "move of node " + node.to_string() + " of space " + std::to_string(space.value);
   if (to != TierId::Warm && to != TierId::Cold)
     return {Code::InvalidArgument, name + ": to tier " + std::string(name_of(to)) + ", which is not on disk"};
@@ -194,15 +217,16 @@ Status stage_move(WriteSet& set, const OrderedStore& store, SpaceId space, const
   MNEME_ASSIGN(const std::optional<PinnedValue> body, source.get_body(space, place->row, state));
   const std::string where = name + ": " + place_name(place->tier, space, place->row);
   if (!body) return {Code::Corruption, where + ": the place names it, the tier does not hold it"};
-  const Result<std::vector<VectorShape>> shapes = vector_shapes(body->bytes());
-  if (!shapes) return shapes.status().with_context(where);
-  const auto vectors = get_vectors(store, source.vector_family(), space, place->row, *shapes, state);
+  const Result<std::vector<VectorShape>> stored = vector_shapes(body->bytes());
+  const Result<ShownBody> shown = shown_body(dropped, space, body->bytes());
+  if (!stored || !shown) return (stored ? shown.status() : stored.status()).with_context(where);
+  const auto vectors = get_vectors(store, source.vector_family(), space, place->row, shown->shapes, state);
   if (!vectors) return vectors.status().with_context(where);
 
-  set.put(target.body_family(), body_key(space, place->row), body->bytes());
-  for (std::size_t i = 0; i < shapes->size(); ++i)
-    set.put(target.vector_family(), vector_key(space, (*shapes)[i].generation, place->row), (*vectors)[i].bytes());
-  source.erase(set, space, place->row, *shapes);
+  set.put(target.body_family(), body_key(space, place->row), shown->bytes());
+  for (std::size_t i = 0; i < shown->shapes.size(); ++i)
+    set.put(target.vector_family(), vector_key(space, shown->shapes[i].generation, place->row), (*vectors)[i].bytes());
+  source.erase(set, space, place->row, *stored);
   place->tier = to;
   TierMap::put(set, space, node, *place);
   return ok_status();

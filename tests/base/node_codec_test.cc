@@ -161,6 +161,20 @@ TEST_F(NodeCodec, SplitsIntoBodyAndVectors) {
   }
 }
 
+TEST_F(NodeCodec, MakesTheBodyThatANodeWithSomeOfItsVectorsHas) {
+  for (int i = 0; i < 500; ++i) {
+    Node node = testing::random_node(random());
+    Bytes body, wanted;
+    encode_node_body(node, body);
+    std::erase_if(node.vectors, [&](const NodeVector&) { return one_in(2); });
+    std::vector<VectorShape> shapes;
+    for (const NodeVector& vector : node.vectors)
+      shapes.push_back({vector.generation, static_cast<std::uint32_t>(vector.values.size())});
+    encode_node_body(node, wanted);
+    ASSERT_EQ(body_with_shapes(body, shapes), wanted);
+  }
+}
+
 TEST_F(NodeCodec, RefusesABodyWithOtherVectorsThanItNames) {
   const Node node = full_node();
   const Bytes body = encode_body(node);

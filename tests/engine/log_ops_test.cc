@@ -112,6 +112,52 @@ TEST(LogOps, ReadsBackSpaceChangesMovesAndBulkLoads) {
   EXPECT_EQ(decoded(kBulkRecord, payload_of(bulk)).status().code(), Code::Corruption);
 }
 
+// Generation 1 of space 7 is dropped, with two vectors: generation 2 stays.
+Commit drop_of_a_generation() {
+  Commit commit;
+  commit.kind = kSpaceRecord;
+  commit.change = SpaceChange{SpaceChange::Kind::DropGeneration, {}, GenerationId{1}};
+  commit.change->info.id = {7};
+  commit.change->info.name = "ada";
+  commit.change->info.created_at = Timestamp(std::chrono::microseconds(1));
+  commit.change->info.generations = {{GenerationId{2}, "m", 2, Metric::Cosine}};
+  commit.change->info.next_generation = GenerationId{3};
+  commit.deltas.push_back({.space = {7}, .vectors = -2});
+  return commit;
+}
+
+// The worked example of FORMAT.md.
+TEST(LogOps, WritesADroppedGenerationAsTheFormatShows) {
+  const Bytes payload = payload_of(drop_of_a_generation());
+  EXPECT_EQ(to_hex(payload),
+            "05071e"
+            "020001000000000000000361646101020001020000"
+            "00016d0300b089322d"
+            "01"
+            "0107000003"
+            "0000");
+  const Result<Commit> back = decoded(kSpaceRecord, payload);
+  ASSERT_TRUE(back.ok()) << back.status().to_string();
+  EXPECT_EQ(back->change->generation, GenerationId{1});
+  EXPECT_EQ(back->change->info.next_generation, GenerationId{3});
+  EXPECT_EQ(back->deltas.at(0).vectors, -2);
+  for (std::size_t size = 0; size < payload.size(); ++size)
+    EXPECT_EQ(decoded(kSpaceRecord, ByteView(payload).first(size)).status().code(), Code::Corruption) << size;
+}
+
+TEST(LogOps, RefusesAChangeOfAGenerationThatItsRecordContradicts) {
+  Commit commit = drop_of_a_generation();
+  commit.change->generation = GenerationId{2};  // dropped, and still there
+  EXPECT_EQ(decoded(kSpaceRecord, payload_of(commit)).status().code(), Code::Corruption);
+  commit.change->kind = SpaceChange::Kind::AddGeneration;
+  EXPECT_TRUE(decoded(kSpaceRecord, payload_of(commit)).ok());
+  commit.change->generation = GenerationId{1};  // added, and missing
+  EXPECT_EQ(decoded(kSpaceRecord, payload_of(commit)).status().code(), Code::Corruption);
+  commit.change->kind = SpaceChange::Kind::DropGeneration;
+  commit.change->generation = GenerationId{3};  // never there
+  EXPECT_EQ(decoded(kSpaceRecord, payload_of(commit)).status().code(), Code::Corruption);
+}
+
 TEST(LogOps, RefusesEveryCutAndAnyUnknownKind) {
   const Bytes payload = payload_of(batch());
   for (std::size_t size = 0; size < payload.size(); ++size)
@@ -157,6 +203,33 @@ TEST(SpaceRecord, RefusesAnyFlippedBit) {
     damaged[bit / 8] ^= static_cast<std::byte>(1U << bit % 8);
     EXPECT_FALSE(decode_counters(damaged).ok()) << bit;
   }
+}
+
+TEST(SpaceRecord, ReadsTheFirstVersionAndCountsItsGenerations) {
+  Bytes record;
+  for (const int byte : {1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0x61, 0x64, 0x61, 1, 0, 0, 1, 2, 0, 0, 0, 1, 0x6d})
+    record.push_back(static_cast<std::byte>(byte));
+  const std::uint32_t crc = crc32c(record);
+  ByteWriter(record).fixed(crc);
+  const Result<SpaceInfo> info = decode_space_record({1}, record);
+  ASSERT_TRUE(info.ok()) << info.status().to_string();
+  EXPECT_EQ(info->name, "ada");
+  EXPECT_EQ(info->generations.at(0).dimension, 2U);
+  EXPECT_EQ(info->next_generation, GenerationId{1});
+}
+
+TEST(SpaceRecord, RefusesGenerationsOutOfOrderAndANextOneThatIsInUse) {
+  SpaceInfo info;
+  info.generations = {{GenerationId{2}, "m", 2, Metric::Cosine}, {GenerationId{1}, "n", 2, Metric::Cosine}};
+  info.next_generation = GenerationId{3};
+  Bytes record;
+  encode_space_record(info, record);
+  EXPECT_EQ(decode_space_record({1}, record).status().code(), Code::Corruption);
+  info.generations.pop_back();
+  info.next_generation = GenerationId{2};
+  record.clear();
+  encode_space_record(info, record);
+  EXPECT_EQ(decode_space_record({1}, record).status().code(), Code::Corruption);
 }
 
 TEST(LinkKeys, OrderLinksByNodeThenTypeAndReadBack) {

@@ -115,5 +115,64 @@ TEST_F(SearchConcurrentTest, LoadsAnIndexBesideAWriterWithoutLosingHalfABatch) {
   }
 }
 
+// Nodes have both models or the newest, whichever that is; models come and go under fused searches. A search finds every
+// node that stays, or says that the model is gone.
+TEST_F(SearchConcurrentTest, ModelsComeAndGoUnderSearchesAndWriters) {
+  constexpr int kStay = 200, kRounds = 12;
+  for (int i = 0; i < kStay; ++i) must(space().put(named("stays " + std::to_string(i)), Durability::Memory));
+  std::atomic<bool> stop{false};
+  std::atomic<unsigned> newest{0}, fused{0};
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    for (int round = 0; round < kRounds; ++round) {
+      const GenerationId id = must(space().add_generation({2, Metric::InnerProduct, "m"}));
+      newest = id.value;
+      const unsigned before = fused;
+      for (int i = 0; i < 100 || (fused == before && i < 5'000); ++i) {
+        Node node = named("comes " + std::to_string(i % 100), {0, 1, 0, 0});
+        node.vectors.push_back({id, {1, static_cast<float>(i)}});
+        must(space().put(std::move(node), Durability::Memory));
+      }
+      must(space().drop_generation(id));
+    }
+    stop = true;
+  });
+  threads.emplace_back([&] {  // writes what may be refused by then
+    while (!stop) {
+      Node node = named("late", {0, 0, 1, 0});
+      node.vectors.push_back({GenerationId{static_cast<std::uint16_t>(newest.load())}, {1, 1}});
+      const Status done = space().put(std::move(node), Durability::Memory).status();
+      EXPECT_TRUE(done.ok() || done.code() == Code::InvalidArgument) << done.to_string();
+    }
+  });
+  for (int searcher = 0; searcher < 2; ++searcher) {
+    threads.emplace_back([&, searcher] {
+      do {
+        Query query;
+        query.vector = {1, 0, 0, 0};
+        query.k = kStay;
+        if (searcher == 1) query.view = must(db_->read_view());
+        if (newest != 0) query.also = {{GenerationId{static_cast<std::uint16_t>(newest.load())}, {1, 0}, 0.0001F}};
+        const auto found = space().nearest(query);
+        if (!found.ok()) {
+          EXPECT_EQ(found.status().code(), Code::NotFound) << found.status().to_string();
+          continue;
+        }
+        ++fused;
+        EXPECT_EQ(found->size(), static_cast<std::size_t>(kStay));
+        std::size_t there = 0;
+        for (const Neighbour& one : *found) {
+          const auto node = space().get(one.id);
+          if (node.ok() && (**node).external_id().value_or("").starts_with("stays")) ++there;
+        }
+        EXPECT_EQ(there, static_cast<std::size_t>(kStay));
+      } while (!stop);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(fused, 0U);
+  expect_sound();
+}
+
 }  // namespace
 }  // namespace mneme::test

@@ -189,6 +189,57 @@ TEST_F(SearchTest, RefusesQueriesOutOfTheirBounds) {
   EXPECT_EQ(refused(unknown), Code::NotFound);
 }
 
+// Row n has the score 3000 − n, so that the first k are the nodes 0 … k − 1.
+TEST_F(SearchTest, AnswersEveryKFromOneToAThousandAndTwentyFourAndMoreThanThereAre) {
+  constexpr std::size_t kNodes = 1200, kEven = kNodes / 2;
+  Batch batch;
+  for (std::size_t i = 0; i < kNodes; ++i) {
+    Node node = named(std::to_string(i), {static_cast<float>(3000 - i), 0, 0, 0});
+    if (i % 2 == 0) node.tags = {"even"};
+    must(batch.put(space(), std::move(node)));
+  }
+  must(db_->write(batch));
+  const auto expect_first = [](const std::vector<Neighbour>& found, std::size_t wanted, std::size_t step) {
+    ASSERT_EQ(found.size(), wanted);
+    for (std::size_t i = 0; i < found.size(); ++i)
+      ASSERT_EQ(found[i].score, static_cast<float>(3000 - step * i)) << "hit " << i;
+  };
+  const std::vector<float> two{1, 0, 0, 0, 1, 0, 0, 0};
+  for (std::size_t k = 1; k <= 1024; ++k) {
+    SCOPED_TRACE("k = " + std::to_string(k));
+    Query one = query({1, 0, 0, 0}, k);
+    expect_first(must(space().nearest(one)), k, 1);
+    one.filter = Filter::tag("even");
+    expect_first(must(space().nearest(one)), std::min(k, kEven), 2);
+    if (HasFatalFailure()) return;
+  }
+  for (const std::size_t k : {1UL, 7UL, 64UL, 65UL, 600UL, 1023UL, 1024UL, 1200UL, 5000UL, limits::kNeighboursMax}) {
+    SCOPED_TRACE("k = " + std::to_string(k));
+    Query one = query({1, 0, 0, 0}, k), shape = query({}, k);
+    for (const bool filtered : {false, true}) {
+      if (filtered) one.filter = shape.filter = Filter::tag("even");
+      const std::size_t wanted = std::min(k, filtered ? kEven : kNodes);
+      EXPECT_EQ(must(space().search(one)).size(), wanted);
+      expect_the_same(one);
+      const auto both = must(space().nearest_batch(two, shape));
+      ASSERT_EQ(both.size(), 2U);
+      for (const auto& found : both) expect_first(found, wanted, filtered ? 2 : 1);
+    }
+  }
+}
+
+TEST_F(SearchTest, SaysWhichKAreAllowedWhenOneIsTooLarge) {
+  put_four();
+  const Status above = space().nearest(query({1, 0, 0, 0}, limits::kNeighboursMax + 1)).status();
+  EXPECT_EQ(above.code(), Code::InvalidArgument);
+  EXPECT_NE(above.message().find("k = 65537, 1 to 65536 are allowed"), std::string::npos) << above.message();
+  const std::vector<float> one{1, 0, 0, 0};
+  for (const std::size_t k : {std::size_t{0}, limits::kNeighboursMax + 1})
+    EXPECT_EQ(space().nearest_batch(one, query({}, k)).status().code(), Code::InvalidArgument);
+  EXPECT_EQ(refused(like("a", limits::kNeighboursMax)), Code::InvalidArgument);  // it is left out itself
+  EXPECT_EQ(nearest(like("a", limits::kNeighboursMax - 1)).size(), 3U);
+}
+
 TEST_F(SearchTest, DiversityPassesOverCopiesOfWhatIsChosen) {
   put(named("tea", {10, 0, 0, 0}));
   put(named("tea again", {10, 0, 0, 0}));

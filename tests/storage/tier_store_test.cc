@@ -157,6 +157,33 @@ TEST_P(EitherTier, CallsAMissingOrShortenedVectorCorruption) {
   EXPECT_EQ(nodes.scan(kSpace, {0}, {}, [](RowId, const NodeRecordPtr&) { return true; }).code(), Code::Corruption);
 }
 
+TEST_P(EitherTier, LeavesOutVectorsOfDroppedGenerationsAndNoOthers) {
+  Node node = sample_node(1);
+  node.vectors = {{GenerationId{0}, {1, 2}}, {GenerationId{1}, {3}}};
+  put(kSpace, {5}, node);
+  DroppedGenerations dropped;
+  dropped.add({8}, {1});  // of another space
+  const TierStore watched(*store, tier, &dropped);
+  EXPECT_EQ((**watched.get(kSpace, {5}))->vector_count(), 2U);
+  WriteSet set;
+  set.erase(watched.vector_family(), vector_key(kSpace, {1}, {5}));
+  apply(set);
+  EXPECT_EQ(watched.get(kSpace, {5}).status().code(), Code::Corruption);
+  dropped.add(kSpace, {1});
+  node.vectors.pop_back();
+  EXPECT_EQ(*(**watched.get(kSpace, {5}))->decode(), node);
+  EXPECT_OK(watched.scan(kSpace, {0}, {}, [&](RowId, const NodeRecordPtr& record) {
+    EXPECT_EQ(*record->decode(), node);
+    return true;
+  }));
+
+  const TierId to = tier == TierId::Warm ? TierId::Cold : TierId::Warm;
+  EXPECT_EQ(stage_move(set, *store, kSpace, node.id, to).code(), Code::Corruption);
+  ASSERT_OK(stage_move(set, *store, kSpace, node.id, to, &dropped));
+  apply(set);
+  EXPECT_EQ(get(to, kSpace, {5}), node);  // the body no longer names it
+}
+
 TEST_P(EitherTier, CallsAStrayKeyCorruption) {
   WriteSet set;
   set.put(TierStore(*store, tier).body_family(), space_prefix(kSpace) + "stray", as_bytes("?"));

@@ -98,6 +98,18 @@ TEST_F(Text, VectorsAreReadAsRoundedOnceFloats) {
   EXPECT_EQ(parse_vector("@/nonexistent/file").status().code(), Code::NotFound);
 }
 
+TEST(Input, ReadsAModelWithItsWeightAndVector) {
+  const auto bare = *parse_also(std::string("7"));
+  EXPECT_EQ(bare.generation, GenerationId{7});
+  EXPECT_FALSE(bare.weight || bare.vector);
+  const auto whole = *parse_also(std::string("65535*0.25:@a:b*c"));
+  EXPECT_EQ(whole.generation, GenerationId{65535});
+  EXPECT_EQ(whole.weight, 0.25F);
+  EXPECT_EQ(whole.vector, "@a:b*c");
+  for (const char* bad : {"", ":", "x", "-1", "1x", " 1", "65536", "*2", "1*", "1*x:[1]", "1*nan"})
+    EXPECT_EQ(parse_also(std::string(bad)).status().code(), Code::InvalidArgument) << bad;
+}
+
 migration::Progress half_way() {
   migration::Progress progress;
   progress.phase = "backfill";

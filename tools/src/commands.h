@@ -6,7 +6,7 @@
 namespace mneme::tools {
 
 void add_database_commands(Command& root);  ///< init, stats, verify
-void add_space_commands(Command& root);     ///< space create, list, stats, stop, start, drop
+void add_space_commands(Command& root);     ///< space create, list, stats, stop, start, drop, ...
 void add_put_command(Command& root);
 void add_node_commands(Command& root);  ///< get, erase, move
 void add_link_command(Command& root);

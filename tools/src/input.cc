@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "mneme/base/json.h"
@@ -106,6 +107,46 @@ Result<std::vector<float>> parse_vector(const std::string& argument) {
   }
   if (values.empty()) return invalid("vector: no values");
   return values;
+}
+
+Result<AlsoArgument> parse_also(const std::string& argument) {
+  const std::size_t colon = argument.find(':');
+  const std::string_view head = std::string_view(argument).substr(0, colon);
+  const std::size_t star = head.find('*');
+  const std::string_view number = head.substr(0, star);
+  AlsoArgument also;
+  const auto [end, failed] = std::from_chars(number.data(), number.data() + number.size(), also.generation.value);
+  if (failed != std::errc() || end != number.data() + number.size())
+    return invalid("--also: expected G, G:VECTOR or G*WEIGHT:VECTOR with the number of a generation, found " +
+                   in_quotes(argument));
+  if (star != std::string_view::npos) {
+    const auto weight = parse_json_float(head.substr(star + 1));
+    if (!weight) return weight.status().with_context("--also: weight");
+    also.weight = *weight;
+  }
+  if (colon != std::string::npos) also.vector = argument.substr(colon + 1);
+  return also;
+}
+
+Result<std::vector<AlsoArgument>> parse_also(const std::vector<std::string>& arguments) {
+  std::vector<AlsoArgument> all;
+  for (const std::string& argument : arguments) {
+    MNEME_ASSIGN(all.emplace_back(), parse_also(argument));
+  }
+  return all;
+}
+
+Result<std::uint32_t> dimension_of(const SpaceInfo& info, GenerationId generation) {
+  for (const GenerationInfo& known : info.generations)
+    if (known.id == generation) return known.dimension;
+  return Status(Code::NotFound, "space " + in_quotes(info.name) + " has no generation " +
+                                    std::to_string(generation.value) + " of vectors" +
+                                    (generation < info.next_generation ? ": it was dropped" : ""));
+}
+
+GenerationId generation_or_first(const SpaceInfo& info, std::optional<std::uint16_t> given) {
+  if (given) return GenerationId{*given};
+  return info.generations.empty() ? GenerationId{0} : info.generations.front().id;
 }
 
 }  // namespace mneme::tools

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "mneme/base/result.h"
+#include "mneme/stats.h"
 
 namespace mneme::tools {
 
@@ -25,5 +27,22 @@ Result<std::string> text_or_stdin(const std::string& argument, std::size_t bytes
 /// nearest float; at most limits::kDimensionsMax of them.
 /// @error InvalidArgument  not an array of numbers, or beyond the largest float; says at which position
 Result<std::vector<float>> parse_vector(const std::string& argument);
+
+/// What --also names: another generation, perhaps a weight, perhaps a vector of it.
+struct AlsoArgument {
+  GenerationId generation;
+  std::optional<float> weight;
+  std::optional<std::string> vector;  ///< for parse_vector()
+};
+
+/// "G", "G:VECTOR", "G*WEIGHT" or "G*WEIGHT:VECTOR". @error InvalidArgument
+Result<AlsoArgument> parse_also(const std::string& argument);
+/// In the order given. @error InvalidArgument
+Result<std::vector<AlsoArgument>> parse_also(const std::vector<std::string>& arguments);
+
+/// The dimension of a generation's vectors. @error NotFound
+Result<std::uint32_t> dimension_of(const SpaceInfo& info, GenerationId generation);
+/// `given`, or the first generation that the space has: 0 until it was dropped.
+GenerationId generation_or_first(const SpaceInfo& info, std::optional<std::uint16_t> given);
 
 }  // namespace mneme::tools

@@ -1,4 +1,6 @@
 // put: one node in.
+#include <algorithm>
+
 #include "commands.h"
 #include "context.h"
 #include "input.h"
@@ -19,7 +21,8 @@ struct PutOptions {
   std::string space;
   std::optional<std::string> id, content, vector, embedder, metadata, name_space, memory_type, created_at, line;
   std::string kind = "episode", durability = "sync";
-  std::vector<std::string> tags, categories;
+  std::vector<std::string> tags, categories, also;
+  std::optional<std::uint16_t> generation;
   std::optional<double> activation, confidence, importance;
 };
 
@@ -32,12 +35,39 @@ Result<Durability> durability_from_name(std::string_view name) {
   return invalid("no durability " + in_quotes(name));
 }
 
-// The vector of generation 0 from the node's own text.
-Status embed(const Space& space, Node& node) {
-  MNEME_ASSIGN(const SpaceInfo info, space.info());
-  if (info.generations.empty()) return invalid("space " + in_quotes(space.name()) + " takes no vectors");
-  node.vectors = {{GenerationId{0}, hash_embedding(*node.content, info.generations.front().dimension)}};
+// A vector of the generation from the node's own text.
+Status embed(const SpaceInfo& info, GenerationId generation, Node& node) {
+  if (!node.content) return invalid("--embedder makes a vector from --content, and there is none");
+  MNEME_ASSIGN(const std::uint32_t dimension, dimension_of(info, generation));
+  node.vectors.push_back({generation, hash_embedding(*node.content, dimension)});
   node.embedder = kHashEmbedderName;
+  return {};
+}
+
+// --vector or --embedder for one model, --also for others.
+Status fill_vectors(const PutOptions& options, const Space& space, Node& node) {
+  MNEME_ASSIGN(const SpaceInfo info, space.info());
+  const GenerationId first = generation_or_first(info, options.generation);
+  if (options.vector) {
+    MNEME_ASSIGN(std::vector<float> values, parse_vector(*options.vector));
+    node.vectors.push_back({first, std::move(values)});
+  } else if (options.embedder) {
+    MNEME_TRY(embed(info, first, node));
+  }
+  MNEME_ASSIGN(const std::vector<AlsoArgument> also, parse_also(options.also));
+  for (const AlsoArgument& one : also) {
+    const std::string which = "--also " + std::to_string(one.generation.value) + ": ";
+    if (one.weight) return invalid(which + "a vector that is put has no weight");
+    if (one.vector) {
+      MNEME_ASSIGN(std::vector<float> values, parse_vector(*one.vector));
+      node.vectors.push_back({one.generation, std::move(values)});
+    } else if (options.embedder) {
+      MNEME_TRY(embed(info, one.generation, node));
+    } else {
+      return invalid(which + "say its vector, G:VECTOR, or --embedder");
+    }
+  }
+  std::ranges::sort(node.vectors, {}, &NodeVector::generation);
   return {};
 }
 
@@ -47,7 +77,10 @@ Result<Node> node_from_line(const PutOptions& options, const Space& space) {
   MNEME_ASSIGN(const migration::Memory memory, migration::memory_from_json(line));
   MNEME_TRY(migration::validate_memory(memory));
   Node node = migration::from_memory(memory, space.name());
-  if (options.embedder && node.vectors.empty() && node.content) MNEME_TRY(embed(space, node));
+  if (options.embedder && node.vectors.empty() && node.content) {
+    MNEME_ASSIGN(const SpaceInfo info, space.info());
+    MNEME_TRY(embed(info, generation_or_first(info, {}), node));
+  }
   return node;
 }
 
@@ -78,13 +111,7 @@ Result<Node> node_from_options(const PutOptions& options, const Space& space) {
   if (options.content) {
     MNEME_ASSIGN(node.content, text_or_stdin(*options.content, limits::kContentBytesMax, "--content"));
   }
-  if (options.vector) {
-    MNEME_ASSIGN(std::vector<float> values, parse_vector(*options.vector));
-    node.vectors = {{GenerationId{0}, std::move(values)}};
-  } else if (options.embedder) {
-    if (!node.content) return invalid("--embedder makes a vector from --content, and there is none");
-    MNEME_TRY(embed(space, node));
-  }
+  MNEME_TRY(fill_vectors(options, space, node));
   if (options.metadata) {
     auto metadata = parse_json(*options.metadata);
     if (!metadata) return metadata.status().with_context("--metadata");
@@ -107,11 +134,12 @@ Result<Node> node_from_options(const PutOptions& options, const Space& space) {
 }
 
 Status check(const PutOptions& options) {
-  const bool any_field = options.id || options.content || options.vector || options.metadata || options.name_space ||
-                         options.memory_type || options.created_at || !options.tags.empty() ||
-                         !options.categories.empty() || options.activation || options.confidence || options.importance;
+  const bool any_field = options.id || options.content || options.vector || options.metadata || options.generation ||
+                         !options.also.empty() || options.name_space || options.memory_type || options.created_at ||
+                         !options.tags.empty() || !options.categories.empty() || options.activation ||
+                         options.confidence || options.importance;
   if (options.line && any_field) return invalid("--line holds the whole memory: the other fields do not go with it");
-  if (!options.line && !options.content && !options.vector && !options.metadata)
+  if (!options.line && !options.content && !options.vector && !options.metadata && options.also.empty())
     return invalid("nothing to put: give --content, --vector, --metadata or --line");
   if (options.vector && options.embedder) return invalid("--vector and --embedder do not go together");
   return {};
@@ -157,6 +185,10 @@ void add_put_command(Command& root) {
       .text("--vector V", "its vector, '[0.1, 0.2, ...]' or @FILE", options->vector)
       .choice("--embedder E", "make the vector from the content; hash: character n-grams, no model needed", {"hash"},
               options->embedder)
+      .whole("--generation G", "of which embedding model it is (default: the first that is there)", 0, 65'535,
+             options->generation)
+      .texts("--also G[:V]", "its vector V by this model, too; with --embedder no V is needed; may be repeated",
+             options->also)
       .text("--metadata JSON", "any JSON value", options->metadata)
       .texts("--tag T", "a tag; may be repeated", options->tags)
       .texts("--category C", "a category; may be repeated", options->categories)

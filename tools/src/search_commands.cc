@@ -18,9 +18,10 @@ struct SearchOptions {
   std::filesystem::path directory;
   std::string space;
   std::optional<std::string> vector, text, embedder, like, filter;
-  std::optional<double> recall, diversity;
+  std::optional<double> recall, diversity, weight;
+  std::vector<std::string> also;
   std::size_t k = 10;
-  std::uint16_t generation = 0;
+  std::optional<std::uint16_t> generation;
   bool ids_only = false;
 };
 
@@ -41,15 +42,6 @@ Result<Filter> parse_filter(const std::optional<std::string>& text) {
   return filter;
 }
 
-// The dimension that queries of this generation have.
-Result<std::uint32_t> dimension_of(const Space& space, GenerationId generation) {
-  MNEME_ASSIGN(const SpaceInfo info, space.info());
-  for (const GenerationInfo& known : info.generations)
-    if (known.id == generation) return known.dimension;
-  return Status(Code::NotFound, "space " + in_quotes(space.name()) + " has no generation " +
-                                    std::to_string(generation.value) + " of vectors");
-}
-
 // What can be said without opening anything.
 Status check(const SearchOptions& options) {
   if (options.vector.has_value() + options.text.has_value() + options.like.has_value() != 1)
@@ -60,12 +52,38 @@ Status check(const SearchOptions& options) {
     return invalid("--recall: above 0 to 1 is allowed, 1 is exact");
   if (options.diversity && !(*options.diversity >= 0 && *options.diversity <= 1))
     return invalid("--diversity: 0 to 1 is allowed, 0 is none");
+  if (options.weight && options.also.empty()) return invalid("--weight is for a search by several models: with --also");
+  MNEME_ASSIGN(const std::vector<AlsoArgument> also, parse_also(options.also));
+  for (const AlsoArgument& one : also) {
+    const std::string which = "--also " + std::to_string(one.generation.value) + ": ";
+    if (options.vector && !one.vector) return invalid(which + "--vector is of one model, say the other's: G:VECTOR");
+    if (options.like && one.vector) return invalid(which + "with --like it takes the node's own vector, and no other");
+  }
+  return {};
+}
+
+// The query's vector of each model but the first.
+Status fill_also(const SearchOptions& options, const SpaceInfo& info, Query& query) {
+  MNEME_ASSIGN(const std::vector<AlsoArgument> also, parse_also(options.also));
+  for (const AlsoArgument& one : also) {
+    Query::Also& into = query.also.emplace_back();
+    into.generation = one.generation;
+    into.weight = one.weight.value_or(1);
+    if (one.vector) {
+      MNEME_ASSIGN(into.vector, parse_vector(*one.vector));
+    } else if (options.text) {
+      MNEME_ASSIGN(const std::uint32_t dimension, dimension_of(info, one.generation));
+      into.vector = hash_embedding(*options.text, dimension);
+    }
+  }
   return {};
 }
 
 Result<Query> parse_query(const SearchOptions& options, const Space& space) {
+  MNEME_ASSIGN(const SpaceInfo info, space.info());
   Query query;
-  query.generation = GenerationId{options.generation};
+  query.generation = generation_or_first(info, options.generation);
+  query.weight = static_cast<float>(options.weight.value_or(1));
   query.k = options.k;
   query.recall_target = static_cast<float>(options.recall.value_or(1));
   query.diversity = static_cast<float>(options.diversity.value_or(0));
@@ -76,9 +94,10 @@ Result<Query> parse_query(const SearchOptions& options, const Space& space) {
   } else if (options.vector) {
     MNEME_ASSIGN(query.vector, parse_vector(*options.vector));
   } else {
-    MNEME_ASSIGN(const std::uint32_t dimension, dimension_of(space, query.generation));
+    MNEME_ASSIGN(const std::uint32_t dimension, dimension_of(info, query.generation));
     query.vector = hash_embedding(*options.text, dimension);
   }
+  MNEME_TRY(fill_also(options, info, query));
   return query;
 }
 
@@ -198,14 +217,21 @@ void add_search_commands(Command& root) {
       .text("--like ID", "the query is this node's own vector; the node is left out", searched->like)
       .whole("-k,--neighbours N", "how many (default: 10)", 1, limits::kNeighboursMax, searched->k)
       .text("--filter JSON", "only nodes that match, for example '{\"metadata.pos\": \"n\"}'", searched->filter)
-      .whole("--generation G", "which embedding model's vectors (default: 0, the first)", 0, 65'535,
+      .whole("--generation G", "which embedding model's vectors (default: the first that is there)", 0, 65'535,
              searched->generation)
+      .texts(
+          "--also G[*W][:V]",
+          "by this model, too, with weight W and vector V, and fuse the ranks; with --text or --like no V is needed; "
+          "may be repeated",
+          searched->also)
+      .real("--weight W", "of the first model beside those of --also, above 0 to 1,000 (default: 1)", searched->weight)
       .real("--recall R", "share of the true nearest to find, above 0 to 1 (default: 1, exact)", searched->recall)
       .real("--diversity D", "0 to 1: how much nodes unlike the ones before them are preferred (default: 0)",
             searched->diversity)
       .flag("--ids-only", "prints ids and scores and reads no node", searched->ids_only)
       .notes(
-          "Scores: cosine in [-1, 1], ip the inner product, l2 minus the squared distance; higher is better.\n"
+          "Scores: cosine in [-1, 1], ip the inner product, l2 minus the squared distance; higher is better. With\n"
+          "--also the sum of weight / (60 + rank) over the models.\n"
           "example: mneme search mind --space notes --text 'how hot is the water' --embedder hash -k 3");
   search_command.runs([searched](Context& context) { return search(context, *searched); });
 

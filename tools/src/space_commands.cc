@@ -1,4 +1,4 @@
-// space create, list, stats, stop, start, drop.
+// space create, list, stats, stop, start, drop, add-generation, drop-generation.
 #include <unistd.h>
 
 #include "commands.h"
@@ -17,6 +17,7 @@ struct SpaceCommandOptions {
   std::optional<std::uint32_t> dimension;
   std::optional<std::string> metric;
   std::string model = "default";
+  std::optional<std::uint16_t> generation;
   bool yes = false;
 };
 using Shared = std::shared_ptr<SpaceCommandOptions>;
@@ -38,9 +39,11 @@ Value generations_value(const SpaceInfo& info) {
 
 std::string generations_text(const SpaceInfo& info) {
   std::vector<std::string> parts;
+  // The number is said where there is a choice.
+  const bool numbered = info.next_generation > GenerationId{1};
   for (const GenerationInfo& generation : info.generations)
-    parts.push_back(generation.model + " " + std::to_string(generation.dimension) + " " +
-                    std::string(name_of(generation.metric)));
+    parts.push_back((numbered ? std::to_string(generation.id.value) + ": " : "") + generation.model + " " +
+                    std::to_string(generation.dimension) + " " + std::string(name_of(generation.metric)));
   return join(parts, ", ");
 }
 
@@ -148,13 +151,10 @@ Status start(Context& context, const SpaceCommandOptions& options) {
 }
 
 // Asks on the terminal; a script says --yes.
-Status confirm_drop(const SpaceCommandOptions& options, const SpaceStats& stats) {
+Status confirm(const SpaceCommandOptions& options, const std::string& what) {
   if (options.yes) return {};
-  if (::isatty(STDIN_FILENO) == 0)
-    return {Code::InvalidArgument, "space drop removes " + in_quotes(options.name) + " and its " +
-                                       grouped(stats.nodes) + " nodes for good: say --yes"};
-  print_error_line("This removes space " + in_quotes(options.name) + " and its " + grouped(stats.nodes) +
-                   " nodes for good. Type its name to go on:");
+  if (::isatty(STDIN_FILENO) == 0) return {Code::InvalidArgument, what + " for good: say --yes"};
+  print_error_line(what + " for good. Type the name of the space to go on:");
   MNEME_ASSIGN(const std::string answer, read_answer());
   if (answer != options.name) return {Code::InvalidArgument, "the answer was not the name of the space; nothing done"};
   return {};
@@ -163,7 +163,8 @@ Status confirm_drop(const SpaceCommandOptions& options, const SpaceStats& stats)
 Status drop(Context& context, const SpaceCommandOptions& options) {
   return with_space(context, options.directory, options.name, [&](Database& database, const Space& space) -> Status {
     MNEME_ASSIGN(const SpaceStats stats, space.stats());
-    MNEME_TRY(confirm_drop(options, stats));
+    MNEME_TRY(confirm(options,
+                      "space drop removes " + in_quotes(options.name) + " and its " + grouped(stats.nodes) + " nodes"));
     MNEME_TRY(database.drop_space(options.name));
     Facts()
         .add("dropped", as_utf8(options.name), "dropped", options.name)
@@ -171,6 +172,29 @@ Status drop(Context& context, const SpaceCommandOptions& options) {
         .count("links", "links", stats.links)
         .print(context.out);
     return {};
+  });
+}
+
+Status add_generation(Context& context, const SpaceCommandOptions& options) {
+  return with_space(context, options.directory, options.name, [&](Database& database, const Space& space) -> Status {
+    GenerationOptions made{.dimension = options.dimension.value_or(0), .model = options.model};
+    if (options.metric) {
+      MNEME_ASSIGN(made.metric, metric_from_name(*options.metric));
+    }
+    MNEME_TRY(space.add_generation(made).status());
+    return print_state(context, database, options);
+  });
+}
+
+Status drop_generation(Context& context, const SpaceCommandOptions& options) {
+  return with_space(context, options.directory, options.name, [&](Database& database, const Space& space) -> Status {
+    const GenerationId generation{options.generation.value_or(0)};
+    MNEME_ASSIGN(const SpaceInfo info, space.info());
+    MNEME_TRY(dimension_of(info, generation).status());
+    MNEME_TRY(confirm(options, "space drop-generation removes every vector of generation " +
+                                   std::to_string(generation.value) + " from space " + in_quotes(options.name)));
+    MNEME_TRY(space.drop_generation(generation));
+    return print_state(context, database, options);
   });
 }
 
@@ -209,6 +233,17 @@ void add_space_commands(Command& root) {
   add(group, "drop", "Removes a space and all in it.", Name::Required, options, drop)
       .flag("--yes", "do not ask", options->yes)
       .notes("example: mneme space drop mind notes --yes");
+  add(group, "add-generation", "Lets a space take vectors of one more embedding model.", Name::Required, options,
+      add_generation)
+      .whole("--dim N", "dimension of its vectors", 1, limits::kDimensionsMax, options->dimension, Need::Required)
+      .choice("--metric M", "cosine (default), ip or l2", {"cosine", "ip", "l2"}, options->metric)
+      .text("--model NAME", "name of the embedding model, informative", options->model)
+      .notes("example: mneme space add-generation mind notes --dim 768 --model bge-base");
+  add(group, "drop-generation", "Removes an embedding model's vectors from every node.", Name::Required, options,
+      drop_generation)
+      .whole("--generation G", "which, as space stats numbers them", 0, 65'535, options->generation, Need::Required)
+      .flag("--yes", "do not ask", options->yes)
+      .notes("example: mneme space drop-generation mind notes --generation 0 --yes");
 }
 
 }  // namespace mneme::tools

@@ -72,4 +72,11 @@ struct SpaceOptions {
   std::string model = "default";   ///< name of the model, informative
 };
 
+/// One more embedding model of a space.
+struct GenerationOptions {
+  std::uint32_t dimension = 0;  ///< of its vectors: 1 … limits::kDimensionsMax
+  Metric metric = Metric::Cosine;
+  std::string model = "default";  ///< name of the model, informative
+};
+
 }  // namespace mneme

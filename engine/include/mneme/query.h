@@ -32,9 +32,30 @@ struct Query {
   float diversity = 0.0F;
   /// Read as of this view; empty = now, every acknowledged write included.
   std::optional<ReadView> view;
+
+  /// Search by more models at once, so that a space whose nodes are on their way from one model to the next is found
+  /// whole: a node needs a vector of one of them. Scores of different models do not compare, ranks do. Each model gives
+  /// its list of the max(4k, 64) nearest (at most limits::kNeighboursMax), all as of one LSN and all filtered, and a
+  /// node's score is
+  ///     the sum over the lists it is in of  weight / (60 + its rank there, from 1)
+  /// which lies above 0 and at most at (sum of the weights) / 61. A node with vectors of two models is favoured so over
+  /// one with either; nodes that are written with the new vector alone compete on equal terms with those not yet done.
+  /// Best first, ties by row, each node once. Within a list
+  /// equal scores rank by row. With `like` the vectors are that node's own, of those of the models that it has. A
+  /// recall_target holds for each list. `diversity` does not go with this: likeness does not compare either.
+  /// Cost:   one search per model.
+  /// Source: Cormack, Clarke, Büttcher, Reciprocal Rank Fusion, SIGIR 2009; weights are ours.
+  struct Also {
+    GenerationId generation;    ///< another than those before it
+    std::vector<float> vector;  ///< empty with `like` and in nearest_batch
+    float weight = 1.0F;        ///< above 0 to 1,000
+  };
+  std::vector<Also> also;
+  /// Of `vector` beside those of `also`.
+  float weight = 1.0F;
 };
 
-/// score: higher is better. cosine in [−1, 1], ip = inner product, l2 = −squared distance.
+/// score: higher is better. cosine in [−1, 1], ip = inner product, l2 = −squared distance; with Query::also see there.
 struct SearchHit {
   NodeView node;
   float score;

@@ -46,9 +46,10 @@ class Space {
 
   /// The k nearest that match, best first, over all tiers; every write acknowledged before the call is seen. A node that
   /// is erased while its hit is read is left out.
-  /// @error InvalidArgument     k, dimension, a value that is not finite, the filter, both `vector` and `like`
-  /// @error NotFound            no such generation, no node `like`
-  /// @error FailedPrecondition  the node `like` has no vector of the generation
+  /// @error InvalidArgument     k, dimension, a value that is not finite, the filter, both `vector` and `like`, a weight,
+  ///                            a generation twice, `diversity` with `also`
+  /// @error NotFound            no such generation, or it was dropped; no node `like`
+  /// @error FailedPrecondition  the node `like` has no vector of the generation, or of any of them
   Result<std::vector<SearchHit>> search(const Query& query) const;
 
   /// The same as ids and scores. Reads nothing from the store (but the node `like`), so it costs the search and no more:
@@ -59,11 +60,28 @@ class Space {
 
   /// nearest() for many queries in one pass, which is quicker than one after another: all see the same LSN and share
   /// what `shape` says.
-  /// @param queries  n × dimension floats, row-major
-  /// @param shape    its `vector` and `like` are empty
+  /// @param queries  n × dimension floats, row-major; with Query::also a row is the vector of `generation` and behind it
+  ///                 those of `also`, in their order
+  /// @param shape    its `vector`s and `like` are empty
   /// @return one list per query, in their order
   /// @error InvalidArgument  queries.size() is no multiple of the dimension; otherwise as search()
   Result<std::vector<std::vector<Neighbour>>> nearest_batch(std::span<const float> queries, const Query& shape) const;
+
+  /// Makes room for the vectors of one more model. Nodes keep what they have; each gets its new vector when it is put
+  /// with one, and a search with Query::also finds nodes by either model meanwhile. Waits for writes under way.
+  /// @return  its id, which the space has never used before
+  /// @error InvalidArgument      dimension, the model's name
+  /// @error FailedPrecondition   there are limits::kGenerationsPerSpaceMax; no id is left; the space is stopped
+  Result<GenerationId> add_generation(const GenerationOptions& options) const;
+  /// Removes a model's vectors from every node. When this returns, it is durable, and no read, search or view shows
+  /// them, a view older than the drop included; a search that was under way ends as if before or with NotFound. Writes
+  /// that still bring such a vector are refused with InvalidArgument. The id is never used again. Memory is given back
+  /// at once, disk in the background when no older view is held. Generation 0 goes like any other; queries then name
+  /// theirs.
+  /// @error NotFound             no such generation, or it was dropped
+  /// @error FailedPrecondition   it is the only one: add another first, or drop the space; the space is stopped
+  /// Cost: waits for writes under way and reads the body of every node to count; writes to the space wait meanwhile.
+  Status drop_generation(GenerationId generation) const;
 
   /// Visits matching nodes in row order until `visit` returns false or the limit is reached.
   Status scan(const ScanQuery& query, const std::function<bool(const NodeView&)>& visit) const;

@@ -25,7 +25,8 @@ struct SpaceInfo {
   std::string name;
   SpaceState state = SpaceState::Started;
   Timestamp created_at;
-  std::vector<GenerationInfo> generations;
+  std::vector<GenerationInfo> generations;  ///< those there are, by id
+  GenerationId next_generation{1};          ///< ids below it that are not in `generations` were dropped
 };
 
 /// Exact counts of acknowledged changes, as of `lsn`.

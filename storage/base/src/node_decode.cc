@@ -272,4 +272,24 @@ Result<std::vector<VectorShape>> vector_shapes(ByteView body) {
   return shapes;
 }
 
+Bytes body_with_shapes(ByteView body, std::span<const VectorShape> shapes) {
+  FieldCursor field(body);
+  std::size_t end = body.size();
+  while (field.next())
+    if (field.number() == static_cast<std::uint16_t>(NodeField::Generations)) end = field.begin();  // the last one
+  Bytes out(body.begin(), body.begin() + static_cast<std::ptrdiff_t>(end));
+  if (shapes.empty()) return out;
+  Bytes named;
+  ByteWriter names(named);
+  names.varint(shapes.size());
+  for (const VectorShape& shape : shapes) {
+    names.varint(shape.generation.value);
+    names.varint(shape.dimension);
+  }
+  ByteWriter writer(out);
+  writer.varint(static_cast<std::uint64_t>(NodeField::Generations) << 2 | static_cast<std::uint64_t>(Wire::Sized));
+  writer.sized(ByteView(named));
+  return out;
+}
+
 }  // namespace mneme

@@ -10,7 +10,8 @@ namespace mneme::limits {
 
 inline constexpr std::size_t kDimensionsMax = 65'536;  // floats in one vector
 inline constexpr std::size_t kVectorsPerNodeMax = 16;
-inline constexpr std::size_t kSpaceNameBytesMax = 255;  // UTF-8, no control characters, not empty
+inline constexpr std::size_t kGenerationsPerSpaceMax = 16;  // at a time
+inline constexpr std::size_t kSpaceNameBytesMax = 255;      // UTF-8, no control characters, not empty
 inline constexpr std::size_t kExternalIdBytesMax = 64 * kKiB;
 inline constexpr std::size_t kContentBytesMax = 16 * kMiB;
 inline constexpr std::size_t kLabelBytesMax = 4 * kKiB;   // tag, category, scope name, namespace label, link type

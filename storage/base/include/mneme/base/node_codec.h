@@ -131,6 +131,8 @@ class FieldCursor {
 
 /// Shapes from a body's Generations field; empty when there is none. @error Corruption
 Result<std::vector<VectorShape>> vector_shapes(ByteView body);
+/// A well-formed `body` as it is when the node's vectors are of `shapes` alone, some of those that it names.
+Bytes body_with_shapes(ByteView body, std::span<const VectorShape> shapes);
 
 /// The labels of a NamespacePath, Tags or Categories payload: calls `visit(std::string_view)` until false.
 template <class Visit>
