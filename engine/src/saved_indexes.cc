@@ -73,7 +73,9 @@ Status DatabaseImpl::load_index_records() {
   }
   if (options_.read_only) return {};
   MNEME_TRY(fs_.make_directory(directory_ / "index"));
-  return index::remove_index_files(directory_ / "index", "s", stems);
+  const Status removed = index::remove_index_files(directory_ / "index", "s", stems);
+  if (!removed.ok() && options_.log) options_.log("index files that are not used stay: " + removed.to_string());
+  return {};
 }
 
 // @return false when there is nothing to restore from, or more rows have changed than were saved; `state` is then as it

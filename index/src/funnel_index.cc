@@ -383,7 +383,7 @@ Status FunnelIndex::verify() const {
   return ok_status();
 }
 
-Result<SavedIndex> FunnelIndex::save(const IndexHome& home, const SlotNoteFn& notes) {
+Result<SavedIndex> FunnelIndex::save(const IndexHome& home, const SlotNoteFn& notes) try {
   MutexLock lock(files_mutex_);
   // Slots are counted after what is sealed is taken: all that is sealed is among them.
   const SealedPtr now = sealed();
@@ -391,6 +391,8 @@ Result<SavedIndex> FunnelIndex::save(const IndexHome& home, const SlotNoteFn& no
   if (!files_) files_ = std::make_unique<IndexFiles>(home);
   saving_ = now;
   return files_->save(rows_, *now, notes, stop_);
+} catch (const std::bad_alloc&) {
+  return {Code::Busy, "index " + home.stem + ": save: no memory"};
 }
 
 // From here on the saved parts lie in their files: pages that the system may take when memory is short.

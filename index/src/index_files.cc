@@ -10,7 +10,8 @@ namespace mneme::index {
 namespace {
 
 constexpr std::uint64_t kRotationSeed = 42;
-constexpr std::size_t kRowsPerSync = 16384;  // so much is written before the disk is waited for
+constexpr std::size_t kRowsPerSync = 16384;     // so much is written before the disk is waited for
+constexpr std::size_t kSlotsPerExtent = 65536;  // and so much put together in memory
 
 // Section "shape" of a state file.
 struct Shape {
@@ -69,6 +70,12 @@ Status IndexFiles::open_growing(bool writable) {
   return open(FileKind::Slots, "slots", slots_file_);
 }
 
+// What is mapped stays mapped: thousands of indexes take no descriptor each while nothing is saved.
+void IndexFiles::close_growing() {
+  rows_file_.reset();
+  slots_file_.reset();
+}
+
 Result<SavedIndex> IndexFiles::save(const ExactRows& rows, const Sealed& sealed, const SlotNoteFn& notes,
                                     const std::atomic<bool>& stop) {
   MNEME_TRY(make_directory(home_.directory));
@@ -104,31 +111,37 @@ Status IndexFiles::save_rows(State& next, const ExactRows& rows, const std::atom
   return ok_status();
 }
 
+// In extents that bound the memory that this takes.
 Status IndexFiles::save_slots(State& next, const ExactRows& rows, const SlotNoteFn& notes) {
-  if (kept_.slots == next.slots) return ok_status();
-  std::vector<RowId> row_ids;
-  std::vector<Uuid> ids;
-  std::vector<std::uint64_t> ends{0};
-  Bytes bytes;
-  for (std::size_t slot = kept_.slots; slot < next.slots; ++slot) {
-    const SlotNote note = notes(static_cast<Slot>(slot));
-    row_ids.push_back(rows.row(static_cast<Slot>(slot)));
-    ids.push_back(note.id);
-    bytes.insert(bytes.end(), note.note.begin(), note.note.end());
-    ends.push_back(bytes.size());
-  }
-  SectionWriter writer({FileKind::Slots, home_.id, kept_.slots});
-  writer.add("rows", row_ids);
-  writer.add("ids", ids);
-  writer.add("ends", ends);
-  writer.add("notes", bytes);
   std::uint64_t offset = kFilePage;
-  for (const Extent& extent : kept_.extents)
-    offset = (extent.place.offset + extent.place.bytes + kFilePage - 1) / kFilePage * kFilePage;
-  MNEME_ASSIGN(const SectionsPlace place, writer.write(*slots_file_, offset));
-  MNEME_TRY(slots_file_->sync());
-  next.extents.push_back({place, kept_.slots, next.slots});
-  return ok_status();
+  const auto end_of = [](const SectionsPlace& place) {
+    return (place.offset + place.bytes + kFilePage - 1) / kFilePage * kFilePage;
+  };
+  if (!kept_.extents.empty()) offset = end_of(kept_.extents.back().place);
+  for (std::size_t first = kept_.slots; first < next.slots;) {
+    const std::size_t end = std::min<std::size_t>(first + kSlotsPerExtent, next.slots);
+    std::vector<RowId> row_ids;
+    std::vector<Uuid> ids;
+    std::vector<std::uint64_t> ends{0};
+    Bytes bytes;
+    for (std::size_t slot = first; slot < end; ++slot) {
+      const SlotNote note = notes(static_cast<Slot>(slot));
+      row_ids.push_back(rows.row(static_cast<Slot>(slot)));
+      ids.push_back(note.id);
+      bytes.insert(bytes.end(), note.note.begin(), note.note.end());
+      ends.push_back(bytes.size());
+    }
+    SectionWriter writer({FileKind::Slots, home_.id, first});
+    writer.add("rows", row_ids);
+    writer.add("ids", ids);
+    writer.add("ends", ends);
+    writer.add("notes", bytes);
+    MNEME_ASSIGN(const SectionsPlace place, writer.write(*slots_file_, offset));
+    next.extents.push_back({place, first, end});
+    offset = end_of(place);
+    first = end;
+  }
+  return kept_.slots == next.slots ? ok_status() : slots_file_->sync();
 }
 
 Status IndexFiles::save_codes(State& next, const Sealed& sealed) {
@@ -201,6 +214,7 @@ Status IndexFiles::keep(ExactRows& rows) {
   kept_ = std::move(saved_);
   saved_ = {};
   MNEME_TRY(rows.blocks().lie_in_file(*rows_file_, kept_.slots / rows.blocks().rows_per_block()));
+  close_growing();
   return remove_all_but(kept_);
 }
 
@@ -254,12 +268,13 @@ Result<SavedSlotsPtr> IndexFiles::restore(ExactRows& rows, Sealed& sealed, const
 
   kept_.slots = state.slots;  // the growing files are there
   MNEME_TRY(open_growing(!read_only));
-  MNEME_TRY(rows.blocks().restore(rows_file_, state.slots, state.sums, seed()));
+  MNEME_TRY(rows.blocks().restore(*rows_file_, state.slots, state.sums, seed()));
   MNEME_ASSIGN(SavedSlotsPtr slots, open_slots(state));
   MNEME_TRY(rows.restore(slots, dead, birth));
   MNEME_TRY(open_codes(state, rows, sealed));
   next_number_ = state.number + 1;
   kept_ = std::move(state);
+  close_growing();
   if (!read_only) MNEME_TRY(remove_all_but(kept_));
   return slots;
 }

@@ -64,6 +64,7 @@ class IndexFiles {
   std::filesystem::path path(std::string_view kind, std::uint64_t number) const;
   std::uint64_t seed() const;
   Status open_growing(bool writable);
+  void close_growing();
   Status save_rows(State& next, const ExactRows& rows, const std::atomic<bool>& stop);
   Status save_slots(State& next, const ExactRows& rows, const SlotNoteFn& notes);
   Status save_codes(State& next, const Sealed& sealed);

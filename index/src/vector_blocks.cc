@@ -129,16 +129,16 @@ void VectorBlocks::keep_out_of_memory() const {
   }
 }
 
-Status VectorBlocks::restore(const std::shared_ptr<IndexFile>& file, std::size_t rows, std::vector<std::uint64_t> sums,
+Status VectorBlocks::restore(const IndexFile& file, std::size_t rows, std::vector<std::uint64_t> sums,
                              std::uint64_t seed) {
-  MNEME_ASSIGN(const std::uint64_t size, file->size());
+  MNEME_ASSIGN(const std::uint64_t size, file.size());
   const std::size_t blocks = (rows + rows_per_block_ - 1) / rows_per_block_;
   if (size < kFilePage + blocks * kBlockBytes || sums.size() != pieces(rows))
-    return {Code::Corruption, file->path().string() + ": " + std::to_string(size) + " bytes and " +
+    return {Code::Corruption, file.path().string() + ": " + std::to_string(size) + " bytes and " +
                                   std::to_string(sums.size()) + " checksums, " +
                                   std::to_string(kFilePage + blocks * kBlockBytes) + " and " +
                                   std::to_string(pieces(rows)) + " are expected of " + std::to_string(rows) + " rows"};
-  file_ = file;
+  file_ = file.path().string();
   sums_ = std::move(sums);
   seed_ = seed;
   const std::size_t full = rows / rows_per_block_;
@@ -147,7 +147,7 @@ Status VectorBlocks::restore(const std::shared_ptr<IndexFile>& file, std::size_t
     size_ = block * rows_per_block_;
     MNEME_TRY(reserve_one());
     if (block >= full) continue;
-    MNEME_TRY(lie_in_file(*file, block + 1));
+    MNEME_TRY(lie_in_file(file, block + 1));
   }
   size_ = rows;
   restored_pieces_ = full * pieces_per_block_;
@@ -157,8 +157,8 @@ Status VectorBlocks::restore(const std::shared_ptr<IndexFile>& file, std::size_t
   auto* const memory = reinterpret_cast<std::byte*>(blocks_[full].memory);
   const std::size_t n = rows - full * rows_per_block_;
   const std::uint64_t begin = kFilePage + full * kBlockBytes;
-  MNEME_TRY(file->read(begin, {memory, n * dimension_ * sizeof(float)}));
-  MNEME_TRY(file->read(begin + scales_offset_, {memory + scales_offset_, n * sizeof(double)}));
+  MNEME_TRY(file.read(begin, {memory, n * dimension_ * sizeof(float)}));
+  MNEME_TRY(file.read(begin + scales_offset_, {memory + scales_offset_, n * sizeof(double)}));
   for (std::size_t piece = restored_pieces_; piece < pieces(rows); ++piece) MNEME_TRY(verify_piece(piece));
   return ok_status();
 }
@@ -186,8 +186,8 @@ Status VectorBlocks::verify_piece(std::size_t piece) const {
     const std::size_t first = first_row_of(piece);
     const std::uint64_t at =
         kFilePage + first / rows_per_block_ * kBlockBytes + first % rows_per_block_ * dimension_ * sizeof(float);
-    return {Code::Corruption, file_->path().string() + ": piece " + std::to_string(piece) + " at byte " +
-                                  std::to_string(at) + ": " + two_sums(sums_[piece], computed)};
+    return {Code::Corruption, file_ + ": piece " + std::to_string(piece) + " at byte " + std::to_string(at) + ": " +
+                                  two_sums(sums_[piece], computed)};
   }
   if (piece >= restored_pieces_) return ok_status();
   const std::uint64_t bit = std::uint64_t{1} << (piece & 63);

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "index_file.h"
@@ -66,8 +67,7 @@ class VectorBlocks {
   void keep_out_of_memory() const;
   /// Takes `rows` rows from a file, in an empty object. `sums` are of their pieces, made with `seed`. Rows of a last
   /// block that is not full are read and verified at once. @error Corruption, Busy, IoError
-  Status restore(const std::shared_ptr<IndexFile>& file, std::size_t rows, std::vector<std::uint64_t> sums,
-                 std::uint64_t seed);
+  Status restore(const IndexFile& file, std::size_t rows, std::vector<std::uint64_t> sums, std::uint64_t seed);
 
   std::size_t rows_per_piece() const { return rows_per_piece_; }
   /// Of the first `rows` rows: a full block counts all of its pieces.
@@ -104,7 +104,7 @@ class VectorBlocks {
   std::atomic<std::uint64_t> file_bytes_{0};
 
   // Of what was restored. Immutable but for the marks.
-  std::shared_ptr<IndexFile> file_;
+  std::string file_;                 // its name
   std::size_t restored_pieces_ = 0;  // those in blocks that lie in the file
   std::vector<std::uint64_t> sums_;
   std::uint64_t seed_ = 0;

@@ -152,6 +152,53 @@ class SavedIndexTest : public EngineTest {
     }
     EXPECT_EQ(all[0], all[1]);
   }
+  /// Runs WritesUntilASaveIsKilled in a process of its own until a failpoint kills it, or this does.
+  void run_child_until_killed(const std::string& failpoints, std::chrono::milliseconds after = {}) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      if (!failpoints.empty()) setenv("MNEME_FAILPOINTS", failpoints.c_str(), 1);
+      setenv("MNEME_TEST_CHILD_DATABASE", path().c_str(), 1);
+      execl("/proc/self/exe", "test", "--gtest_brief=1", "--gtest_filter=SavedIndexTest.WritesUntilASaveIsKilled",
+            nullptr);
+      _exit(1);
+    }
+    if (after.count() > 0) {
+      std::mutex mutex;
+      std::condition_variable never;
+      std::unique_lock lock(mutex);
+      never.wait_for(lock, after);
+      kill(child, SIGKILL);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+  }
+  /// The database that a kill left answers as it does without index files. @return indexes restored
+  std::uint64_t expect_killed_as_without_files() {
+    std::uint64_t restored = 0;
+    if (!std::filesystem::exists(path() / "MANIFEST")) return 0;
+    copy("killed");
+    const auto asked = queries(6);
+    std::vector<std::vector<Answer>> all;
+    for (const bool with_files : {true, false}) {
+      if (!with_files) std::filesystem::remove_all(directory_ / "killed" / "index");
+      db_ = must(Database::open(directory_ / "killed", options_));
+      if (!db_->space("agent").ok()) break;
+      all.push_back(answers(asked));
+      if (with_files) {
+        EXPECT_EQ(db_->stats().indexes_damaged, 0U);
+        restored = db_->stats().indexes_restored;
+        expect_sound();
+      }
+      db_.reset();
+    }
+    db_.reset();
+    if (!all.empty()) {
+      EXPECT_EQ(all.front(), all.back());
+    }
+    return restored;
+  }
   /// A random change of one node, or of many.
   void change() {
     switch (random_() % 8) {
@@ -242,9 +289,12 @@ TEST_F(SavedIndexTest, WritesUntilASaveIsKilled) {
     return true;
   }));
   load(ids_.empty() ? kNodes : 5000);
-  for (const auto& query : queries(20'000)) {
-    must(nearest(query, 0.9F));
-    change();
+  for (int round = 0; round < 20; ++round) {
+    for (const auto& query : queries(1000)) {
+      must(nearest(query, 0.9F));
+      change();
+    }
+    load(5000);
   }
 }
 
@@ -255,34 +305,24 @@ TEST_F(SavedIndexTest, IsTheOldOneOrTheNewOneWhereverASaveIsKilled) {
   std::uint64_t restored = 0;
   for (const std::string place : {"index.saved", "index.flushed", "index.saved", "index.recorded", "index.flushed"}) {
     SCOPED_TRACE(place);
-    const pid_t child = fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      setenv("MNEME_FAILPOINTS", (place + "=kill").c_str(), 1);
-      setenv("MNEME_TEST_CHILD_DATABASE", path().c_str(), 1);
-      execl("/proc/self/exe", "test", "--gtest_filter=SavedIndexTest.WritesUntilASaveIsKilled", nullptr);
-      _exit(1);
-    }
-    int status = 0;
-    ASSERT_EQ(waitpid(child, &status, 0), child);
-    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
-    copy("killed");
-    const auto asked = queries(6);
-    std::vector<std::vector<Answer>> all;
-    for (const bool with_files : {true, false}) {
-      if (!with_files) std::filesystem::remove_all(directory_ / "killed" / "index");
-      db_ = must(Database::open(directory_ / "killed", options_));
-      all.push_back(answers(asked));
-      if (with_files) {
-        EXPECT_EQ(db_->stats().indexes_damaged, 0U);
-        restored += db_->stats().indexes_restored;
-        expect_sound();
-      }
-      db_.reset();
-    }
-    EXPECT_EQ(all[0], all[1]);
+    run_child_until_killed(place + "=kill");
+    restored += expect_killed_as_without_files();
   }
   EXPECT_GE(restored, 3U);  // after the first flush there is always one to restore
+}
+
+TEST_F(SavedIndexTest, AnswersTheSameAfterAKillAtAnyMoment) {
+  db_.reset();
+  std::filesystem::remove_all(path());
+  const char* const wanted = std::getenv("MNEME_INDEX_KILLS");
+  const int kills = wanted != nullptr ? std::atoi(wanted) : 4;
+  if (failpoint::enabled()) run_child_until_killed("index.flushed=kill");  // there is an index to restore from now on
+  std::uint64_t restored = 0;
+  for (int i = 0; i < kills; ++i) {
+    run_child_until_killed("", std::chrono::milliseconds(1000 + random_() % 3000));
+    restored += expect_killed_as_without_files();
+  }
+  std::printf("kills %d: %llu times there was an index to restore\n", kills, static_cast<unsigned long long>(restored));
 }
 
 TEST_F(SavedIndexTest, IsReadAgainFromTheDatabaseWhenAFileIsDamaged) {
@@ -368,6 +408,28 @@ TEST_F(SavedIndexTest, GoesWithItsSpace) {
   EXPECT_TRUE(files().empty());
   reopen();
   EXPECT_TRUE(files().empty());
+}
+
+TEST_F(SavedIndexTest, GoesWithItsGenerationAndTheOthersStay) {
+  load(kNodes);
+  wait_until_saved(1);
+  const std::vector<std::filesystem::path> before = files();
+  const GenerationId second = must(space().add_generation({.dimension = 4, .metric = Metric::Cosine, .model = "new"}));
+  must(space().drop_generation(second));
+  EXPECT_EQ(files(), before);
+  reopen();
+  const auto query = point();
+  const Answer right = answer(query);
+  EXPECT_EQ(db_->stats().indexes_restored, 1U);
+
+  must(space().add_generation({.dimension = 4, .metric = Metric::Cosine, .model = "newer"}));
+  must(space().drop_generation(GenerationId{0}));
+  EXPECT_TRUE(files().empty());
+  for (int i = 0; i < 10; ++i) must(space().put(named("late", {}), Durability::Sync));
+  reopen();
+  EXPECT_TRUE(files().empty());
+  EXPECT_EQ(db_->stats().indexes_damaged, 0U);
+  EXPECT_FALSE(right.empty());
 }
 
 TEST_F(SavedIndexTest, AnswersTheSameWhenItStaysInItsFiles) {
