@@ -160,7 +160,7 @@ Status DatabaseImpl::save_index(SpaceEntry& entry, GenerationIndex& index, bool 
   const auto seen = [&] { return Lsn{visible_.load(std::memory_order_acquire)}; };
   Lsn reflected = seen();
   IndexStatePtr state = index.loaded();
-  if (entry.dropped) return {};
+  if (index.is_retired()) return {};
   if (!state) return closing ? ok_status() : give_up_when_behind(entry, index);
   if (!is_due(*state, closing)) return {};
   if (!entry.notes_changes) {
@@ -197,20 +197,21 @@ Status DatabaseImpl::save_index(SpaceEntry& entry, GenerationIndex& index, bool 
     if (const auto its = other->record(); its && other.get() != &index)
       noted_until = std::min(noted_until, its->reflected);
   MNEME_TRY(applier_->write_beside([&](storage::WriteSet& set, Lsn) {
-    if (entry.dropped) return;
+    if (index.is_retired() || entry.dropped) return;
     set.put(storage::kMeta, index_record_key(space, generation), bytes);
     set.erase_range(storage::kMeta, change_key(space, Lsn{}, RowId{}), changes_after(space, noted_until));
   }));
+  // From here on nothing may start from the record before: the notes that it needs are gone.
+  index.set_record(record);
   entry.noted_rows = 0;  // about: those above the LSN stay
   MNEME_FAILPOINT("index.recorded");
   // Files that the record before this one names go when it cannot come back.
   MNEME_TRY(store_->flush());
   MNEME_TRY(wal_->drop_through(store_->flushed_lsn()));
   MNEME_FAILPOINT("index.flushed");
-  index.set_record(record);
   state->saved_dead = dead;
   MNEME_TRY(state->vectors->keep_saved());
-  if (entry.dropped) return index::remove_index_files(directory_ / "index", index_prefix(space), {});
+  if (index.is_retired()) return index::remove_index_files(directory_ / "index", index_prefix(space, generation), {});
   MNEME_TRY(index::remove_index_files(directory_ / "index", index_prefix(space, generation), {home.stem}));
   ++indexes_saved_;
   return {};
@@ -256,16 +257,23 @@ void DatabaseImpl::index_is_damaged(const SpaceInfo& space, GenerationIndex& ind
     options_.log(name_of(space, index) + ": " + damage.to_string() + "; it is read from the database again");
 }
 
-void DatabaseImpl::remove_saved_index(SpaceId space, std::optional<GenerationId> generation) {
-  Status done;
-  if (generation)
-    done = applier_->write_beside(
-        [&](storage::WriteSet& set, Lsn) { set.erase(storage::kMeta, index_record_key(space, *generation)); });
-  if (done.ok())
-    done = index::remove_index_files(directory_ / "index",
-                                     generation ? index_prefix(space, *generation) : index_prefix(space), {});
-  if (!done.ok() && options_.log)
-    options_.log("index files of space " + std::to_string(space.value) + ": " + done.to_string());
+void DatabaseImpl::remove_saved_index(SpaceId space, GenerationIndex& index) {
+  index.retire();  // before the record goes: a save that is under way puts none in its place
+  const GenerationId generation = index.info().id;
+  const Status done = applier_->write_beside(
+      [&](storage::WriteSet& set, Lsn) { set.erase(storage::kMeta, index_record_key(space, generation)); });
+  if (done.ok()) remove_index_files(index_prefix(space, generation));
+}
+
+// The change that dropped the space has taken the records.
+void DatabaseImpl::remove_saved_indexes(SpaceEntry& entry) {
+  for (const auto& index : entry.indexes) index->retire();
+  remove_index_files(index_prefix(entry.info.id));
+}
+
+void DatabaseImpl::remove_index_files(const std::string& prefix) const {
+  const Status removed = index::remove_index_files(directory_ / "index", prefix, {});
+  if (!removed.ok() && options_.log) options_.log("index files that are not used stay: " + removed.to_string());
 }
 
 }  // namespace mneme
