@@ -147,11 +147,9 @@ class DatabaseImpl : public std::enable_shared_from_this<DatabaseImpl> {
   Status forget_stale_record(SpaceEntry& entry, GenerationIndex& index);
   void index_is_damaged(const SpaceInfo& space, GenerationIndex& index, const IndexStatePtr& state, const Uuid& id,
                         const Status& damage) const;
-  // Files and record of one generation, or of all of a space, that was just dropped: searches and writers do not find it
-  // any more. Best effort: what stays is removed by the next open.
-  void remove_saved_index(SpaceId space, GenerationIndex& index);
-  void remove_saved_indexes(SpaceEntry& entry);
-  void remove_index_files(const std::string& prefix) const;
+  /// Of one generation, or of all that a space has: the record in the store and the files. The index must be out of
+  /// reach of searches and writers. Best effort: what stays is removed by the next open.
+  void remove_saved_index(SpaceId space, std::optional<GenerationId> generation);
 
   // searching (search.cc, search_view.cc)
   struct Searched;

@@ -140,9 +140,6 @@ class GenerationIndex {
   /// `state` is damaged in its files: it is not shown any more, and what it was restored from is not used again.
   /// A nil `id`: the store's record itself. @return whether nobody has said so before
   bool drop_damaged(const IndexStatePtr& state, const Uuid& id) MNEME_EXCLUDES(mutex_, shown_mutex_);
-  /// The generation is dropped: nothing of it is saved or recorded from here on.
-  void retire() { retired_.store(true, std::memory_order_release); }
-  bool is_retired() const { return retired_.load(std::memory_order_acquire); }
   /// The store still has a record of a save that is not to be used.
   bool has_stale_record() const MNEME_EXCLUDES(mutex_);
   void stale_record_is_gone() MNEME_EXCLUDES(mutex_);
@@ -165,7 +162,6 @@ class GenerationIndex {
   void replace(std::shared_ptr<IndexState> state) MNEME_REQUIRES(mutex_) MNEME_EXCLUDES(shown_mutex_);
 
   const GenerationInfo info_;
-  std::atomic<bool> retired_{false};
   Mutex load_mutex_;     // one load or compaction at a time; taken before mutex_
   mutable Mutex mutex_;  // publication against load and swap
   std::shared_ptr<IndexState> state_ MNEME_GUARDED_BY(mutex_);

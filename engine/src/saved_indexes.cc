@@ -160,7 +160,7 @@ Status DatabaseImpl::save_index(SpaceEntry& entry, GenerationIndex& index, bool 
   const auto seen = [&] { return Lsn{visible_.load(std::memory_order_acquire)}; };
   Lsn reflected = seen();
   IndexStatePtr state = index.loaded();
-  if (index.is_retired()) return {};
+  if (entry.dropped) return {};
   if (!state) return closing ? ok_status() : give_up_when_behind(entry, index);
   if (!is_due(*state, closing)) return {};
   if (!entry.notes_changes) {
@@ -197,7 +197,7 @@ Status DatabaseImpl::save_index(SpaceEntry& entry, GenerationIndex& index, bool 
     if (const auto its = other->record(); its && other.get() != &index)
       noted_until = std::min(noted_until, its->reflected);
   MNEME_TRY(applier_->write_beside([&](storage::WriteSet& set, Lsn) {
-    if (index.is_retired() || entry.dropped) return;
+    if (entry.dropped) return;
     set.put(storage::kMeta, index_record_key(space, generation), bytes);
     set.erase_range(storage::kMeta, change_key(space, Lsn{}, RowId{}), changes_after(space, noted_until));
   }));
@@ -211,7 +211,7 @@ Status DatabaseImpl::save_index(SpaceEntry& entry, GenerationIndex& index, bool 
   MNEME_FAILPOINT("index.flushed");
   state->saved_dead = dead;
   MNEME_TRY(state->vectors->keep_saved());
-  if (index.is_retired()) return index::remove_index_files(directory_ / "index", index_prefix(space, generation), {});
+  if (entry.dropped) return index::remove_index_files(directory_ / "index", index_prefix(space), {});
   MNEME_TRY(index::remove_index_files(directory_ / "index", index_prefix(space, generation), {home.stem}));
   ++indexes_saved_;
   return {};
@@ -257,23 +257,16 @@ void DatabaseImpl::index_is_damaged(const SpaceInfo& space, GenerationIndex& ind
     options_.log(name_of(space, index) + ": " + damage.to_string() + "; it is read from the database again");
 }
 
-void DatabaseImpl::remove_saved_index(SpaceId space, GenerationIndex& index) {
-  index.retire();  // before the record goes: a save that is under way puts none in its place
-  const GenerationId generation = index.info().id;
-  const Status done = applier_->write_beside(
-      [&](storage::WriteSet& set, Lsn) { set.erase(storage::kMeta, index_record_key(space, generation)); });
-  if (done.ok()) remove_index_files(index_prefix(space, generation));
-}
-
-// The change that dropped the space has taken the records.
-void DatabaseImpl::remove_saved_indexes(SpaceEntry& entry) {
-  for (const auto& index : entry.indexes) index->retire();
-  remove_index_files(index_prefix(entry.info.id));
-}
-
-void DatabaseImpl::remove_index_files(const std::string& prefix) const {
-  const Status removed = index::remove_index_files(directory_ / "index", prefix, {});
-  if (!removed.ok() && options_.log) options_.log("index files that are not used stay: " + removed.to_string());
+void DatabaseImpl::remove_saved_index(SpaceId space, std::optional<GenerationId> generation) {
+  Status done;
+  if (generation)
+    done = applier_->write_beside(
+        [&](storage::WriteSet& set, Lsn) { set.erase(storage::kMeta, index_record_key(space, *generation)); });
+  if (done.ok())
+    done = index::remove_index_files(directory_ / "index",
+                                     generation ? index_prefix(space, *generation) : index_prefix(space), {});
+  if (!done.ok() && options_.log)
+    options_.log("index files of space " + std::to_string(space.value) + ": " + done.to_string());
 }
 
 }  // namespace mneme

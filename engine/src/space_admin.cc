@@ -73,7 +73,7 @@ Status DatabaseImpl::drop_space(std::string_view name) {
   if (!entry) return {Code::NotFound, "space " + std::string(name) + ": no such space"};
   WriterLock gate(entry->gate);
   MNEME_TRY(commit_change({SpaceChange::Kind::Drop, entry->info}).status());
-  remove_saved_indexes(*entry);
+  remove_saved_index(entry->info.id, std::nullopt);
   return {};
 }
 
