@@ -217,13 +217,14 @@ Status DatabaseImpl::save_index(SpaceEntry& entry, GenerationIndex& index, bool 
     set.put(storage::kMeta, index_record_key(space, generation), bytes);
     set.erase_range(storage::kMeta, change_key(space, Lsn{}, RowId{}), changes_after(space, noted_until));
   }));
+  // From here on nothing may start from the record before: the notes that it needs are gone.
+  index.set_record(record);
   entry.noted_rows = 0;  // about: those above the LSN stay
   MNEME_FAILPOINT("index.recorded");
   // Files that the record before this one names go when it cannot come back.
   MNEME_TRY(store_->flush());
   MNEME_TRY(wal_->drop_through(store_->flushed_lsn()));
   MNEME_FAILPOINT("index.flushed");
-  index.set_record(record);
   state->saved_dead = dead;
   MNEME_TRY(state->vectors->keep_saved());
   if (is_gone()) return index::remove_index_files(directory_ / "index", index_prefix(space, generation), {});
