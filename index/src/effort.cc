@@ -23,10 +23,10 @@ constexpr std::array<std::size_t, 4> kQueriesUsed = {512, 512, 192, 64};
 constexpr float kProbeSigmasMax = 1e6F, kKeepSigmasMin = 0.5F, kKeepSigmasMax = 4, kKeepSigmasStep = 0.25F;
 // Of what the target leaves, by kNeighbours: samples are small (for one neighbour, right or wrong), and data moves on.
 constexpr std::array<float, 4> kReserveMade = {0.8F, 0.5F, 0.5F, 0.4F}, kReserveAsked = {0.6F, 0.12F, 0.12F, 0.12F};
-constexpr float kRelaxMost = 0.6F;  // of the probing that exploring asks for
-constexpr int kRelaxTries = 2;
-constexpr float kCostOfKept = 16;             // an 8-bit product at a random place, in 1-bit estimates
-constexpr std::size_t kRowsPerNeighbour = 8;  // for fewer rows per neighbour an exact search is as quick
+constexpr float kRelaxMost = 0.6F;                        // of the probing that exploring asks for
+constexpr int kRelaxTriesMade = 2, kRelaxTriesAsked = 5;  // what is asked again and again deserves more
+constexpr float kCostOfKept = 16;                         // an 8-bit product at a random place, in 1-bit estimates
+constexpr std::size_t kRowsPerNeighbour = 8;              // for fewer rows per neighbour an exact search is as quick
 
 }  // namespace
 
@@ -174,7 +174,7 @@ class Calibration {
   // The least probing, of a few that are tried, with which searches still find the share.
   void relax(std::size_t n, float share, Effort& effort) {
     float low = kRelaxMost * effort.probe_sigmas;
-    for (int i = 0; i < kRelaxTries; ++i) {
+    for (int i = 0; i < (was_asked_ ? kRelaxTriesAsked : kRelaxTriesMade); ++i) {
       const Effort middle{(low + effort.probe_sigmas) / 2, effort.keep_sigmas, effort.lists_max};
       if (recall(n, middle) >= share)
         effort = middle;
