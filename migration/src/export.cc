@@ -136,7 +136,8 @@ class SpaceSource final : public Source {
 
   std::uint64_t records() const override { return stats_.nodes; }
   std::uint64_t dimension() const override {
-    return stats_.info.generations.empty() ? 0 : stats_.info.generations.front().dimension;
+    const std::vector<GenerationInfo>& generations = stats_.info.generations;  // by id; 0 may have been dropped
+    return generations.empty() || generations.front().id != GenerationId{0} ? 0 : generations.front().dimension;
   }
 
  private:

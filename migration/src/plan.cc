@@ -151,8 +151,10 @@ Status check_source_unchanged(const MigrationPlan& plan, Lsn source_lsn) {
 }
 
 Status check_dimension(const LegacyStats& source, const SpaceInfo& space) {
-  if (space.generations.empty())
-    return Status(Code::Internal, "space " + printable(space.name) + " has no generation 0");
+  if (space.generations.empty() || space.generations.front().id != GenerationId{0})
+    return Status(Code::FailedPrecondition, "space " + printable(space.name) +
+                                                " has no generation 0, which takes the " +
+                                                "source's embeddings; migrate into a space that has it");
   const std::uint32_t dimension = space.generations.front().dimension;
   if (!source.dimension || *source.dimension == dimension) return {};
   return Status(Code::InvalidArgument, "the source's embeddings have " + std::to_string(*source.dimension) +

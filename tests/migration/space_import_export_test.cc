@@ -88,6 +88,26 @@ TEST_F(SpaceImportExport, GivesBackEveryLineInOrderAcrossAReopen) {
   }
 }
 
+// Generation 0 is the line's embedding. Dropped, it is neither written nor taken from another model's vectors.
+TEST_F(SpaceImportExport, LeavesOutTheEmbeddingOfAGenerationThatWasDropped) {
+  ASSERT_TRUE(import(R"({"id":"a","content":"x","embedding":[1,0,0,0]})"
+                     "\n"));
+  ASSERT_TRUE(space_->add_generation({.dimension = 7, .metric = Metric::Cosine, .model = "new"}));
+  const Status dropped = space_->drop_generation(GenerationId{0});
+  ASSERT_TRUE(dropped) << dropped.to_string();
+  const auto lines = exported();
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_EQ(lines.front().find("embedding"), std::string::npos) << lines.front();
+  const auto without = export_jsonl(*database_, *space_, out(), work_ / "out.npy", {});
+  EXPECT_EQ(without.status().code(), Code::InvalidArgument);
+  EXPECT_NE(without.status().to_string().find("has no embedding"), std::string::npos) << without.status().to_string();
+
+  const auto refused = import(R"({"id":"b","content":"y","embedding":[1,0,0,0]})"
+                              "\n");
+  EXPECT_FALSE(refused.ok() && refused->imported == 1);
+  EXPECT_EQ(nodes(), 1U);
+}
+
 TEST_F(SpaceImportExport, GivesBackEveryLineOfAMigratedStoreAndNothingThatWasAbsent) {
   LegacyOptions creating;
   creating.create_if_missing = true;

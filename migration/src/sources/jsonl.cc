@@ -59,7 +59,8 @@ class SpaceSink final : public Sink {
 
   Result<std::optional<std::uint64_t>> dimension() const override {
     MNEME_ASSIGN(const SpaceInfo info, space_.info());
-    if (info.generations.empty()) return std::optional<std::uint64_t>();
+    if (info.generations.empty() || info.generations.front().id != GenerationId{0})
+      return std::optional<std::uint64_t>();  // dropped: a line with an embedding is refused as it is written
     return std::optional<std::uint64_t>(info.generations.front().dimension);
   }
 
