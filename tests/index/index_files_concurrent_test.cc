@@ -15,7 +15,7 @@ namespace mneme::index {
 namespace {
 
 constexpr std::size_t kDimension = 512;  // 2,047 rows in a block
-constexpr std::size_t kRows = 9000;
+constexpr std::size_t kRows = 5000;
 constexpr FunnelOptions kOptions{.rows_min = 1024, .delta_rows = 256};
 
 // Row r: coordinate r mod kDimension is 2, and the rest is noise that r decides.
@@ -57,7 +57,7 @@ TEST(IndexFilesConcurrent, AreWrittenBesideAWriterAndSearches) {
   std::vector<std::thread> threads;
   for (unsigned seed : {1U, 2U}) threads.emplace_back(search, seed);
   SavedIndex saved;
-  int saves = 0;
+  std::atomic<int> saves{0};
   threads.emplace_back([&] {
     while (!stop) {
       const auto done = index->save(home, [](Slot slot) {
@@ -85,7 +85,7 @@ TEST(IndexFilesConcurrent, AreWrittenBesideAWriterAndSearches) {
     const auto stored = restored->index->vector(static_cast<Slot>(row));
     ASSERT_TRUE(std::equal(values.begin(), values.end(), stored.begin())) << row;
   }
-  std::printf("%d searches beside %d saves\n", searches.load(), saves);
+  std::printf("%d searches beside %d saves\n", searches.load(), saves.load());
 }
 
 }  // namespace
