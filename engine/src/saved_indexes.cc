@@ -295,7 +295,9 @@ Status DatabaseImpl::forget_needless_notes(SpaceEntry& entry) {
   if (std::any_of(generations->indexes.begin(), generations->indexes.end(),
                   [](const auto& index) { return index->record().has_value(); }))
     return {};
-  return applier_->write_beside([&](storage::WriteSet& set, Lsn) { stop_noting_changes(entry, set); });
+  Status done = applier_->write_beside([&](storage::WriteSet& set, Lsn) { stop_noting_changes(entry, set); });
+  if (!done.ok()) entry.lost_a_generation = true;  // tried again
+  return done;
 }
 
 }  // namespace mneme
