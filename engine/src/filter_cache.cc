@@ -20,7 +20,7 @@ FilterCache::BitmapPtr FilterCache::get(const Filter& filter, std::size_t slots,
       known = entry->bitmap;
     }
   }
-  auto bitmap = std::make_shared<index::SlotBitmap>(slots);
+  auto bitmap = std::make_shared<index::SlotBitmap>(slots, known ? known->family() : index::SlotBitmap::new_family());
   const std::size_t first = known ? known->size() : 0;
   if (known) std::copy(known->words().begin(), known->words().end(), bitmap->words().begin());
   extend(*bitmap, first);

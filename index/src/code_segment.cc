@@ -164,7 +164,7 @@ std::size_t CodeSegment::list_of(std::uint32_t position) const {
 
 std::uint64_t CodeSegment::bytes_used() const {
   return sizeof *this + blocks_.bytes_used() + eight_bit_.bytes_used() + scales_.bytes_used() + offsets_.bytes_used() +
-         slots_.bytes_used() + list_begin_.bytes_used() + list_rows_.bytes_used();
+         slots_.bytes_used() + list_begin_.bytes_used() + list_rows_.bytes_used() + kept_.bytes_used();
 }
 
 }  // namespace mneme::index

@@ -19,6 +19,7 @@
 #include "code_kernels.h"
 #include "column.h"
 #include "exact_rows.h"
+#include "position_bitmap.h"
 #include "rotation.h"
 #include "section_file.h"
 
@@ -47,6 +48,8 @@ class CodeSegment {
   /// Slots of the index that were dead when this was made.
   std::size_t dead_before() const { return dead_before_; }
 
+  std::size_t lists() const { return list_rows_.size(); }
+  std::size_t positions() const { return slots_.size(); }  ///< with those that pad the lists
   std::size_t list_rows(std::size_t list) const { return list_rows_[list]; }
   std::uint32_t list_begin(std::size_t list) const { return list_begin_[list]; }
   const std::byte* list_blocks(std::size_t list) const { return blocks_.data() + list_begin_[list] * row_bytes_; }
@@ -62,6 +65,9 @@ class CodeSegment {
   /// Of the 8-bit product with a unit query, from the codes of rows; and the mean length of a residual.
   float eight_bit_error() const { return eight_bit_error_; }
   float residual_length() const { return residual_length_; }
+
+  /// The rows among `slots`, by position. @throws std::bad_alloc
+  PositionBitmapPtr keep(const SlotBitmap& slots) const { return kept_.get(*this, slots); }
 
   std::uint64_t bytes_used() const;
   /// Of the 8-bit codes, where they lie in a file.
@@ -111,6 +117,8 @@ class CodeSegment {
   std::uint64_t sum_of_piece(std::size_t piece) const;
   Status verify_piece(std::size_t piece) const;
   Status check_shape(std::size_t lists, bool with_offsets) const;
+
+  mutable PositionBitmapCache kept_;
 
   // Where the 8-bit codes are mapped.
   std::shared_ptr<Mapping> mapping_;

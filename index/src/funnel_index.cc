@@ -31,11 +31,13 @@ constexpr std::size_t kSegmentRatio = 4;   // a segment is at least so many time
 constexpr std::size_t kRetrainGrowth = 2;  // centroids are found again when there are so many times the rows
 constexpr std::size_t kSampleRowsPerList = 40;
 constexpr std::size_t kListsMax = 8192;
-constexpr std::size_t kScanMatches = 2048;  // a filter that keeps fewer rows is answered by scanning them
-constexpr std::size_t kScanShare = 64;      // … or one that keeps less than this part of all
-constexpr float kFilteredProbe = 1.35F, kFilteredKeep = 0.5F;
-constexpr std::size_t kFilteredLists = 2;
+// A filter that keeps fewer rows than kExactMatches is answered by an exact scan of them. All rows of one that keeps fewer
+// than kScoredMatches and kScoredPerNeighbour × k, or than one in kScoredShare, are scored by their 8-bit codes.
+constexpr std::size_t kExactMatches = 64, kScoredMatches = 4096, kScoredPerNeighbour = 16, kScoredShare = 128;
 constexpr Effort kEverything{1e6F, 4, SIZE_MAX};
+// At least, for a filter that goes against the query, which no effort was measured on: many rows lie about as far, so
+// that the best estimates are those with the luckiest errors, four standard ones of many thousand.
+constexpr Effort kAgainst{6, 6, SIZE_MAX};
 
 std::size_t lists_for(std::size_t rows) {
   return std::clamp<std::size_t>(static_cast<std::size_t>(1.5 * std::sqrt(static_cast<double>(rows))), 16, kListsMax);
@@ -100,7 +102,9 @@ class FunnelIndex final : public RowsIndex {
   void measure_on_asked(Sealed& fresh, const View& view) const;
   SealedPtr measure_effort(const Sealed& now, const View& view);
   static bool shows(const Sealed& now, const View& view);
-  std::optional<FunnelRequest> plan(const Sealed& now, const SearchRequest& request, const View& view) const;
+  std::optional<FunnelRequest> plan(const Sealed& now, const SearchRequest& request, const View& view,
+                                    std::vector<PositionBitmapPtr>& kept) const;
+  static std::optional<Effort> effort_for(const EffortTable& table, const SearchRequest& request, std::size_t as_many);
   Status search_batch(const Sealed& now, const FunnelRequest& shared, const SearchRequest& request,
                       std::span<const double> squared_norms, std::span<std::vector<Hit>> hits) const;
   Status search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const;
@@ -258,37 +262,64 @@ bool FunnelIndex::shows(const Sealed& now, const View& view) {
   });
 }
 
-// What all queries of a request share, or nothing when they are better answered exactly.
-std::optional<FunnelRequest> FunnelIndex::plan(const Sealed& now, const SearchRequest& request,
-                                               const View& view) const {
+// What all queries of a request share, or nothing when they are better answered exactly. `kept` is its to fill and must
+// outlive it.
+std::optional<FunnelRequest> FunnelIndex::plan(const Sealed& now, const SearchRequest& request, const View& view,
+                                               std::vector<PositionBitmapPtr>& kept) const {
   if (!shows(now, view) || request.k < 1 || request.k > limits::kNeighboursMax) return std::nullopt;
-  const std::optional<Effort> cautious = now.effort.find(request.k, request.recall_target);
-  const std::optional<Effort> usual = now.of_asked ? now.of_asked->find(request.k, request.recall_target) : cautious;
-  if (!usual) return std::nullopt;
   FunnelRequest plan;
   plan.k = request.k;
-  plan.effort = *usual;
   plan.view = view;
-  plan.filter = request.filter;
+  // Compressed rows that this view does not show: those that died since, and those born after it.
+  const std::size_t dead = view.count - std::min(view.count, rows_.live());
+  for (const CodeSegmentPtr& segment : now.segments)
+    plan.check_visible |= segment->as_of() > view.as_of || segment->dead_before() != dead;
+  std::size_t as_many = request.k;
+  if (request.filter != nullptr) {
+    std::size_t rows = 0, matches = 0;
+    for (const CodeSegmentPtr& segment : now.segments) {
+      kept.push_back(segment->keep(*request.filter));
+      rows += segment->rows();
+      matches += kept.back()->count();
+    }
+    if (matches < kExactMatches) return std::nullopt;
+    plan.filter = request.filter;
+    plan.kept = kept;
+    plan.score_all_kept = matches < std::max(kScoredMatches + kScoredPerNeighbour * request.k, rows / kScoredShare);
+    if (plan.score_all_kept) return plan;
+    as_many = (request.k + 1) * rows / matches;  // one more, for chance
+    plan.share_kept = static_cast<float>(matches) / static_cast<float>(rows);
+  }
+  const std::optional<Effort> cautious = effort_for(now.effort, request, as_many);
+  const std::optional<Effort> usual = now.of_asked ? effort_for(*now.of_asked, request, as_many) : cautious;
+  if (!usual) return std::nullopt;
+  plan.effort = *usual;
+  plan.effort_against = kAgainst;
+  if (cautious) {
+    plan.effort_against.probe_sigmas = std::max(kAgainst.probe_sigmas, cautious->probe_sigmas);
+    plan.effort_against.keep_sigmas = std::max(kAgainst.keep_sigmas, cautious->keep_sigmas);
+  }
   if (now.of_asked) {
     plan.effort_of_unusual = cautious.value_or(kEverything);
     plan.nearness_least = now.of_asked->nearness_least();
     plan.nearness_most = now.of_asked->nearness_most();
   }
-  // Compressed rows that this view does not show: those that died since, and those born after it.
-  const std::size_t dead = view.count - std::min(view.count, rows_.live());
-  for (const CodeSegmentPtr& segment : now.segments)
-    plan.check_visible |= segment->as_of() > view.as_of || segment->dead_before() != dead;
-  if (request.filter == nullptr) return plan;
-  const std::size_t matches = request.filter->count();
-  if (matches < std::max({kScanMatches, now.end / kScanShare, 4 * request.k})) return std::nullopt;
-  // What matches may lie elsewhere than what the effort was measured on.
-  for (Effort* effort : {&plan.effort, &plan.effort_of_unusual}) {
-    effort->probe_sigmas *= kFilteredProbe;
-    effort->keep_sigmas += kFilteredKeep;
-    effort->lists_max = effort->lists_max > SIZE_MAX / kFilteredLists ? SIZE_MAX : effort->lists_max * kFilteredLists;
-  }
   return plan;
+}
+
+// Where a filter keeps one row in ten, its k best are scattered like the ten times k best of all; where it goes with the
+// query, they are those. What finds both finds what is between.
+std::optional<Effort> FunnelIndex::effort_for(const EffortTable& table, const SearchRequest& request,
+                                              std::size_t as_many) {
+  constexpr std::size_t kMeasuredMost = EffortTable::kNeighbours.back();
+  const std::optional<Effort> of_k = table.find(request.k, request.recall_target);
+  if (as_many <= request.k) return of_k;
+  std::optional<Effort> of_many = table.find(std::min(as_many, kMeasuredMost), request.recall_target);
+  if (!of_k || !of_many) return std::nullopt;
+  if (as_many > kMeasuredMost && of_many->lists_max < SIZE_MAX / as_many)
+    of_many->lists_max = of_many->lists_max * as_many / kMeasuredMost;
+  return Effort{std::max(of_k->probe_sigmas, of_many->probe_sigmas), std::max(of_k->keep_sigmas, of_many->keep_sigmas),
+                std::max(of_k->lists_max, of_many->lists_max)};
 }
 
 Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& request) const try {
@@ -297,8 +328,9 @@ Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& r
   MNEME_TRY(damage());
   const SealedPtr now = approximate ? sealed() : nullptr;
   std::optional<FunnelRequest> shared;
+  std::vector<PositionBitmapPtr> kept;
   if (now && !request.queries.empty() && request.queries.size() % dimension() == 0)
-    shared = plan(*now, request, rows_.view(request.as_of));
+    shared = plan(*now, request, rows_.view(request.as_of), kept);
   if (!shared) return search_exact(rows_, request);
   const std::size_t count = request.queries.size() / dimension();
   std::vector<double> squared_norms(count);

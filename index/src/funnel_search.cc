@@ -1,6 +1,7 @@
 #include "funnel_search.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -28,7 +29,10 @@ bool FunnelSearch::run(const ExactRows& rows, const Codebook& codebook, std::spa
   prepare(codebook, segments, request);
   const float near = nearness();
   work_.unusual = near < request.nearness_least || near > request.nearness_most;
-  choose(segments, rows, request, work_.unusual ? request.effort_of_unusual : request.effort);
+  if (request.score_all_kept)
+    take_kept(segments, rows, request);
+  else
+    choose(segments, rows, request, work_.unusual ? request.effort_of_unusual : request.effort);
   const bool whole = decide(rows, segments, request, hits);
   score_delta(rows, delta_begin, request, hits);
   if (hits.size() > request.k) {
@@ -117,31 +121,55 @@ void FunnelSearch::order_lists() {
 }
 
 void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request,
-                          const Effort& effort) {
+                          const Effort& usual) {
   kth_ = threshold_ = kNothing;
-  const float reach = effort.probe_sigmas * probe_sigma_;
-  const bool drops = request.filter != nullptr || request.check_visible;
-  std::size_t total = 0;
+  const Effort* effort = &usual;
+  std::size_t total = 0, passed = 0, wanted = 0;
   std::size_t raise_at = std::max<std::size_t>(2 * request.k, 64);
-  for (const std::uint32_t list : order_) {
+  for (std::size_t rank = 0; rank < order_.size(); ++rank) {
+    const std::uint32_t list = order_[rank];
     // Never before there are k: few lists may hold fewer.
-    if (total >= request.k && (query_.bases()[list] + reach < kth_ || work_.lists >= effort.lists_max)) break;
+    const float reachable = query_.bases()[list] + effort->probe_sigmas * probe_sigma_;
+    if (total >= request.k && (reachable < kth_ || rank >= effort->lists_max)) break;
+    const auto [all, some] = rows_of(list, segments, request);
+    if (wanted < request.k && wanted + some >= request.k && goes_against(request, passed))
+      effort = &request.effort_against;
+    passed += all;
+    wanted += some;
+    if (some == 0) continue;
     ++work_.lists;
     for (std::size_t s = 0; s < segments.size(); ++s) {
       if (segments[s]->list_rows(list) == 0) continue;
       const std::size_t before = kept_[s].used;
-      scan(*segments[s], s, list);
-      if (drops) drop_unwanted(*segments[s], s, before, rows, request);
+      scan(*segments[s], s, list, request);
+      if (request.check_visible) drop_invisible(*segments[s], s, before, rows, request.view);
       total += kept_[s].used - before;
     }
     if (total >= raise_at) {
-      raise_threshold(request.k, effort);
+      raise_threshold(request.k, *effort);
       total = 0;
       for (const Kept& kept : kept_) total += kept.used;
       raise_at = std::max(total + total / 4, total + std::max<std::size_t>(request.k / 2, 32));
     }
   }
-  if (total > request.k) raise_threshold(request.k, effort);
+  if (total > request.k) raise_threshold(request.k, *effort);
+}
+
+// How many rows a list has, and how many of them the filter keeps.
+std::pair<std::size_t, std::size_t> FunnelSearch::rows_of(std::uint32_t list, std::span<const CodeSegmentPtr> segments,
+                                                          const FunnelRequest& request) {
+  std::size_t all = 0, some = 0;
+  for (std::size_t s = 0; s < segments.size(); ++s) {
+    all += segments[s]->list_rows(list);
+    if (request.filter != nullptr) some += request.kept[s]->in_list(list);
+  }
+  return {all, request.filter != nullptr ? some : all};
+}
+
+// So many rows lay nearer than the k-th that the filter keeps: more than chance explains.
+bool FunnelSearch::goes_against(const FunnelRequest& request, std::size_t passed) {
+  return request.filter != nullptr &&
+         request.share_kept * static_cast<float>(passed) > static_cast<float>(2 * request.k + 6);
 }
 
 void FunnelSearch::Kept::make_room(std::size_t more) {
@@ -153,25 +181,44 @@ void FunnelSearch::Kept::make_room(std::size_t more) {
   positions.resize(size);
 }
 
-void FunnelSearch::scan(const CodeSegment& segment, std::size_t s, std::uint32_t list) {
+void FunnelSearch::scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, const FunnelRequest& request) {
   Kept& kept = kept_[s];
   const std::size_t n = segment.list_rows(list);
   kept.make_room(n);
-  kept.used =
-      scan_one_bit(query_.one_bit(), {segment.list_blocks(list), n, segment.list_begin(list), query_.bases()[list]},
-                   threshold_, kept.arrays(), kept.used);
+  OneBitList rows{segment.list_blocks(list), n, segment.list_begin(list), query_.bases()[list]};
+  if (request.filter != nullptr) rows.wanted = request.kept[s]->masks(rows.position);
+  kept.used = scan_one_bit(query_.one_bit(), rows, threshold_, kept.arrays(), kept.used);
   work_.estimated += n;
 }
 
-// Of a segment's candidates from `begin` on: those the filter does not keep, and those not visible where that is asked.
-void FunnelSearch::drop_unwanted(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
-                                 const FunnelRequest& request) {
+// Every row that the filter keeps, in place of a choice.
+void FunnelSearch::take_kept(std::span<const CodeSegmentPtr> segments, const ExactRows& rows,
+                             const FunnelRequest& request) {
+  for (std::size_t s = 0; s < segments.size(); ++s) {
+    const PositionBitmap& wanted = *request.kept[s];
+    Kept& kept = kept_[s];
+    kept.make_room(wanted.count());
+    for (std::uint32_t list = 0; list < segments[s]->lists(); ++list) {
+      if (wanted.in_list(list) == 0) continue;
+      const std::uint32_t begin = segments[s]->list_begin(list);
+      const auto end = begin + static_cast<std::uint32_t>(segments[s]->list_rows(list));
+      for (std::uint32_t first = begin; first < end; first += kCodeRows)
+        for (unsigned bits = *wanted.masks(first); bits != 0; bits &= bits - 1) {
+          kept.positions[kept.used] = first + static_cast<std::uint32_t>(std::countr_zero(bits));
+          kept.bases[kept.used++] = query_.bases()[list];
+        }
+    }
+    if (request.check_visible) drop_invisible(*segments[s], s, 0, rows, request.view);
+  }
+}
+
+// Of a segment's candidates from `begin` on.
+void FunnelSearch::drop_invisible(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
+                                  const View& view) {
   Kept& kept = kept_[s];
   std::size_t end = begin;
   for (std::size_t i = begin; i < kept.used; ++i) {
-    const Slot slot = segment.slot(kept.positions[i]);
-    if (request.filter != nullptr && !request.filter->test(slot)) continue;
-    if (request.check_visible && !rows.visible(slot, request.view)) continue;
+    if (!rows.visible(segment.slot(kept.positions[i]), view)) continue;
     kept.scores[end] = kept.scores[i];
     kept.bases[end] = kept.bases[i];
     kept.positions[end++] = kept.positions[i];

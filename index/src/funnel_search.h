@@ -8,6 +8,7 @@
 
 #include <limits>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "code_query.h"
@@ -41,6 +42,11 @@ struct FunnelRequest {
   float nearness_least = -std::numeric_limits<float>::infinity();
   float nearness_most = std::numeric_limits<float>::infinity();
   const SlotBitmap* filter = nullptr;
+  std::span<const PositionBitmapPtr> kept;  ///< what it keeps, by segment
+  bool score_all_kept = false;              ///< by their 8-bit codes, wherever they lie: they are few
+  // What it keeps of all compressed rows; where it keeps less of those near the query, another effort.
+  float share_kept = 1;
+  Effort effort_against;
   bool check_visible = false;  ///< while choosing, because some compressed rows may not be visible
 };
 
@@ -80,10 +86,14 @@ class FunnelSearch {
   void prepare(const Codebook& codebook, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request);
   void order_lists();
   void choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request,
-              const Effort& effort);
-  void scan(const CodeSegment& segment, std::size_t s, std::uint32_t list);
-  void drop_unwanted(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
-                     const FunnelRequest& request);
+              const Effort& usual);
+  static std::pair<std::size_t, std::size_t> rows_of(std::uint32_t list, std::span<const CodeSegmentPtr> segments,
+                                                     const FunnelRequest& request);
+  static bool goes_against(const FunnelRequest& request, std::size_t passed);
+  void scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, const FunnelRequest& request);
+  void take_kept(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request);
+  void drop_invisible(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
+                      const View& view);
   void raise_threshold(std::size_t k, const Effort& effort);
   bool decide(const ExactRows& rows, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request,
               std::vector<Hit>& hits);

@@ -182,6 +182,12 @@ HWY_INLINE void sum_levels(const OneBitQuery& query, const std::uint8_t* signs, 
 }
 #endif
 
+HWY_INLINE bool none_wanted(const std::uint16_t* masks, std::size_t count) {
+  unsigned any = 0;
+  for (std::size_t i = 0; i < count; ++i) any |= masks[i];
+  return any == 0;
+}
+
 MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const OneBitList& list, float threshold,
                                               const Candidates& out, std::size_t count) {
   const hn::CappedTag<float, kCodeRows> floats;
@@ -198,6 +204,7 @@ MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const On
   HWY_ALIGN std::uint16_t sums[kBlockRows + 32];  // the last is written whole
   for (std::size_t first = 0; first < list.rows; first += kBlockRows) {
     const std::size_t width = std::min(kBlockRows, padded(list.rows - first));
+    if (list.wanted != nullptr && none_wanted(list.wanted + first / kCodeRows, width / kCodeRows)) continue;
     const std::byte* const block = list.blocks + first * bytes_per_row;  // the processor fetches ahead as well as we
     sum_levels(query, reinterpret_cast<const std::uint8_t*>(block), width, sums);
     const auto* slope = reinterpret_cast<const float*>(block + query.bytes * width);
@@ -209,6 +216,10 @@ MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const On
       if (first + at + lanes > list.rows) {
         if (first + at >= list.rows) break;
         chosen = hn::And(chosen, hn::FirstN(floats, list.rows - first - at));
+      }
+      if (list.wanted != nullptr) {
+        const std::uint64_t bits = list.wanted[(first + at) / kCodeRows] >> (at % kCodeRows);
+        chosen = hn::And(chosen, hn::LoadMaskBits(floats, reinterpret_cast<const std::uint8_t*>(&bits)));
       }
       if (hn::AllFalse(floats, chosen)) continue;
       const auto position = hn::Iota(places, list.position + static_cast<std::uint32_t>(first + at));

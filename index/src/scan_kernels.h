@@ -47,6 +47,8 @@ struct OneBitList {
   std::size_t rows;
   std::uint32_t position;  ///< the first row's
   float base;              ///< what the query scores with the list's centroid
+  /// Which rows are wanted, a mask per kCodeRows of them, the lowest bit the first; null: all.
+  const std::uint16_t* wanted = nullptr;
 };
 
 /// Rows that may be among the best, by three arrays. Kernels that append write whole vectors: kSpare places after the
@@ -58,7 +60,7 @@ struct Candidates {
   std::uint32_t* positions;  ///< in the segment
 };
 
-/// Estimates query · row for the rows of a list and appends those of more than `threshold` from out's arrays' `count`
+/// Estimates query · row for the wanted rows of a list and appends those of more than `threshold` from out's arrays' `count`
 /// on. @return how many there are then
 /// Source: RaBitQ, arXiv:2405.12497, section 3.3: base + slope × Σ sign[d] × query[d]; the lookups, Quick ADC,
 /// arXiv:1704.07355, with 64 entries a table where the processor has them.

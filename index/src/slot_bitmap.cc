@@ -1,8 +1,14 @@
+#include <atomic>
 #include <bit>
 
 #include "mneme/index/saved_index.h"
 
 namespace mneme::index {
+
+std::uint64_t SlotBitmap::new_family() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
 
 std::size_t SlotBitmap::count() const {
   std::size_t total = 0;

@@ -109,6 +109,35 @@ TEST_P(CodeKernels, EstimateFromOneBitCodesAsALoopOverBitsDoes) {
       }
 }
 
+TEST_P(CodeKernels, EstimateTheRowsThatAreWantedAsTheyDoAmongAll) {
+  for (const std::size_t rows : {1UL, 16UL, 50UL, 64UL, 130UL, 500UL})
+    for (const unsigned one_in : {1U, 2U, 10U, 100U, 1000U}) {
+      const OneBitRows list(16, rows, true, random_);
+      std::vector<float> query(128);
+      for (float& value : query) value = uniform(1);
+      OneBitQuery made;
+      make_tables(query.data(), 16, made);
+      made.with_offsets = true;
+      std::vector<std::uint16_t> wanted((rows + 15) / 16);
+      for (std::size_t row = 0; row < rows; ++row)
+        if (random_() % one_in == 0) wanted[row / 16] = static_cast<std::uint16_t>(wanted[row / 16] | 1U << row % 16);
+      Room all(rows), some(rows);
+      const std::size_t of_all = scan_one_bit(made, {list.blocks.data(), rows, 32, 1}, 0.5F, all.arrays(), 0);
+      const std::size_t end =
+          scan_one_bit(made, {list.blocks.data(), rows, 32, 1, wanted.data()}, 0.5F, some.arrays(), 0);
+      std::size_t at = 0;
+      for (std::size_t i = 0; i < of_all; ++i) {
+        const std::size_t row = all.positions[i] - 32;
+        if ((wanted[row / 16] >> row % 16 & 1) == 0) continue;
+        ASSERT_LT(at, end);
+        ASSERT_EQ(some.positions[at], all.positions[i]);
+        ASSERT_EQ(some.scores[at], all.scores[i]);
+        ASSERT_EQ(some.bases[at++], 1);
+      }
+      ASSERT_EQ(at, end) << "one row in " << one_in << " of " << rows;
+    }
+}
+
 // The bound above is of the worst case. Errors of rounding are independent, and far below those of one bit a dimension.
 TEST_P(CodeKernels, EstimateWithLittleErrorFromTheQuery) {
   const OneBitRows list(48, 1000, false, random_);

@@ -15,6 +15,15 @@ TEST(SlotBitmap, HoldsWhatWasSetAndNothingElse) {
   EXPECT_EQ(bitmap.size(), 130U);
 }
 
+TEST(SlotBitmap, IsOfNoFamilyUnlessItIsTold) {
+  EXPECT_EQ(SlotBitmap(130).family(), 0U);
+  const std::uint64_t family = SlotBitmap::new_family();
+  EXPECT_NE(family, 0U);
+  EXPECT_NE(SlotBitmap::new_family(), family);
+  const SlotBitmap copy = SlotBitmap(130, family);
+  EXPECT_EQ(copy.family(), family);
+}
+
 TEST(SlotBitmap, IsUnsetBehindItsEnd) {
   SlotBitmap bitmap(65);
   bitmap.set(64);

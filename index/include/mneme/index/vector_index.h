@@ -23,6 +23,12 @@ class SlotBitmap {
  public:
   SlotBitmap() = default;
   explicit SlotBitmap(std::size_t size) : size_(size), words_((size + 63) / 64) {}
+  /// One of a family: its bitmaps agree about every slot below the size() of both, so that what an index works out for
+  /// one serves for the next.
+  SlotBitmap(std::size_t size, std::uint64_t family) : SlotBitmap(size) { family_ = family; }
+  /// Of this process, never 0.
+  static std::uint64_t new_family();
+  std::uint64_t family() const { return family_; }  ///< 0: of none
   void set(Slot slot) { words_[slot >> 6] |= std::uint64_t{1} << (slot & 63); }
   bool test(Slot slot) const { return slot < size_ && (words_[slot >> 6] >> (slot & 63) & 1) != 0; }
   std::size_t size() const { return size_; }
@@ -32,6 +38,7 @@ class SlotBitmap {
 
  private:
   std::size_t size_ = 0;
+  std::uint64_t family_ = 0;
   std::vector<std::uint64_t> words_;
 };
 
