@@ -30,7 +30,8 @@ std::vector<Case> cases_of(const Dataset& dataset) {
   std::vector<std::pair<std::size_t, std::string>> by_size;
   for (const auto& [group, count] : groups) by_size.emplace_back(count, group);
   std::sort(by_size.begin(), by_size.end());
-  for (const std::size_t at : {by_size.size() - 1, by_size.size() / 2}) {
+  for (const std::size_t at :
+       {by_size.size() - 1, by_size.size() - std::min<std::size_t>(4, by_size.size()), by_size.size() / 2}) {
     const std::string group = by_size[at].second;
     cases.push_back({"lexname=" + group, {group_filter(group)}, [group](const Labels& labels, std::size_t) {
                        return labels.group == group;
