@@ -64,8 +64,8 @@ void FunnelSearch::prepare(const Codebook& codebook, std::span<const CodeSegment
   order_lists();
 }
 
-float FunnelSearch::nearness() const {
-  const float best = query_.bases()[order_.front()];
+float FunnelSearch::nearness() {
+  const float best = query_.bases()[list_at(0)];
   return length_counts_ && query_.norm() > 0 ? best / query_.norm() : best;
 }
 
@@ -79,13 +79,14 @@ void FunnelSearch::explore(const ExactRows& rows, const Codebook& codebook, std:
     return sigma > 0 ? distance / sigma : std::numeric_limits<float>::infinity();
   };
   explored.lists.clear();
-  for (const std::uint32_t list : order_) {
+  std::vector<std::uint32_t> rank(order_.size());
+  for (std::uint32_t i = 0; i < order_.size(); ++i) {
+    const std::uint32_t list = list_at(i);
+    rank[list] = i;
     std::size_t count = 0;
     for (const CodeSegmentPtr& segment : segments) count += segment->list_rows(list);
     explored.lists.push_back({sigmas(kth_ - query_.bases()[list], probe_sigma_), static_cast<std::uint32_t>(count)});
   }
-  std::vector<std::uint32_t> rank(order_.size());
-  for (std::uint32_t i = 0; i < order_.size(); ++i) rank[order_[i]] = i;
   explored.rows.clear();
   for (std::size_t s = 0; s < segments.size(); ++s)
     for (std::size_t i = 0; i < kept_[s].used; ++i) {
@@ -95,8 +96,8 @@ void FunnelSearch::explore(const ExactRows& rows, const Codebook& codebook, std:
     }
 }
 
-// Nearest first: by counting into buckets, each of which is then sorted. Most hold a list or two; where a few lists lie
-// far from the others, one holds nearly all.
+// Nearest first: by counting into buckets, each of which is sorted when a search comes to it. Most hold a list or two;
+// where a few lists lie far from the others, one holds nearly all.
 void FunnelSearch::order_lists() {
   const std::span<const float> bases = query_.bases();
   const auto [least, most] = std::minmax_element(bases.begin(), bases.end());
@@ -112,12 +113,18 @@ void FunnelSearch::order_lists() {
   order_.resize(bases.size());
   for (std::size_t list = 0; list < bases.size(); ++list)
     order_[buckets_[bucket_of(bases[list])]++] = static_cast<std::uint32_t>(list);
-  auto begin = order_.begin();
-  for (std::size_t b = 0; b < kBuckets; ++b) {
-    const auto end = order_.begin() + buckets_[b];
-    std::sort(begin, end, [&](std::uint32_t x, std::uint32_t y) { return bases[x] > bases[y]; });
-    begin = end;
+  sorted_ = sorted_buckets_ = 0;
+}
+
+std::uint32_t FunnelSearch::list_at(std::size_t rank) {
+  const std::span<const float> bases = query_.bases();
+  while (sorted_ <= rank) {
+    const std::size_t end = buckets_[sorted_buckets_++];
+    std::sort(order_.begin() + static_cast<std::ptrdiff_t>(sorted_), order_.begin() + static_cast<std::ptrdiff_t>(end),
+              [&](std::uint32_t x, std::uint32_t y) { return bases[x] > bases[y]; });
+    sorted_ = end;
   }
+  return order_[rank];
 }
 
 void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request,
@@ -127,7 +134,7 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
   std::size_t total = 0, passed = 0, wanted = 0;
   std::size_t raise_at = std::max<std::size_t>(2 * request.k, 64);
   for (std::size_t rank = 0; rank < order_.size(); ++rank) {
-    const std::uint32_t list = order_[rank];
+    const std::uint32_t list = list_at(rank);
     // Never before there are k: few lists may hold fewer.
     const float reachable = query_.bases()[list] + effort->probe_sigmas * probe_sigma_;
     if (total >= request.k && (reachable < kth_ || rank >= effort->lists_max)) break;

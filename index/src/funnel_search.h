@@ -80,11 +80,12 @@ class FunnelSearch {
   /// Not ok: something that the last run() needed is damaged, and its hits mean nothing.
   const Status& damage() const { return damage_; }
   /// How near the query lies to its nearest centroid: the score of the two, for a query of length 1 where length counts.
-  float nearness() const;
+  float nearness();
 
  private:
   void prepare(const Codebook& codebook, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request);
   void order_lists();
+  std::uint32_t list_at(std::size_t rank);  ///< the list so many others are nearer than
   void choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request,
               const Effort& usual);
   static std::pair<std::size_t, std::size_t> rows_of(std::uint32_t list, std::span<const CodeSegmentPtr> segments,
@@ -111,8 +112,9 @@ class FunnelSearch {
   };
 
   CodeQuery query_;
-  std::vector<Kept> kept_;  // by segment
-  std::vector<std::uint32_t> order_, buckets_;
+  std::vector<Kept> kept_;                       // by segment
+  std::vector<std::uint32_t> order_, buckets_;   // lists; where each bucket of them ends
+  std::size_t sorted_ = 0, sorted_buckets_ = 0;  // of them
   std::vector<float> scores_, scratch_;
   std::vector<Slot> slots_;
   std::vector<const float*> pointers_;
