@@ -122,7 +122,7 @@ Result<SectionReader> SectionReader::open(const std::shared_ptr<IndexFile>& file
     return bad("header at byte " + std::to_string(place.offset) + ": " + two_sums(expected, computed));
   MNEME_TRY(check_id(*file, header, id));
   const auto bytes = load_le<std::uint64_t>(header.data() + kBytes.offset);
-  if (place.bytes != 0 && (bytes != place.bytes || expected != place.xxh3))
+  if (bytes != place.bytes || expected != place.xxh3)
     return bad("header at byte " + std::to_string(place.offset) +
                ": it is not the one that was saved last: " + two_sums(place.xxh3, expected));
   SectionReader reader;
