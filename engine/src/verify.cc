@@ -181,8 +181,7 @@ class Verifier {
     for (;;) {
       const std::optional<IndexRecord> record = index.record();
       if (!record) return record_alone(entry, index);
-      const index::IndexHome home{db_.directory_ / "index", index_stem(entry.info.id, info.id, record->id),
-                                  record->id};
+      const index::IndexHome home{db_.directory_ / "index", index_stem(entry.info.id, info.id, record->id), record->id};
       MNEME_ASSIGN(const index::SavedIndexReport found,
                    index::verify_saved_index(info.dimension, info.metric, home, record->saved));
       if (!found.damage.empty()) {
@@ -207,8 +206,8 @@ class Verifier {
     if (!stored) return {};
     ++report_.indexes;
     const Result<IndexRecord> record = decode_index_record(stored->bytes());
-    index_damage(index, entry, record ? std::string("it was given up and is yet to be made again")
-                                      : record.status().to_string());
+    index_damage(index, entry,
+                 record ? std::string("it was given up and is yet to be made again") : record.status().to_string());
     return {};
   }
 

@@ -22,9 +22,8 @@ Status IndexFiles::verify_codes(const PlacedSegment& one, const Result<Codebook>
                                 Metric metric) const {
   MNEME_ASSIGN(const SectionReader file, open_codes_file(one));
   MNEME_ASSIGN(const auto lists, file.array<std::uint32_t>("begin"));
-  MNEME_ASSIGN(const CodeSegmentPtr segment,
-               CodeSegment::open(file, Rotation::size_for(dimension) / 8, book ? book->clusters.count() : lists.size(),
-                                 metric));
+  MNEME_ASSIGN(const CodeSegmentPtr segment, CodeSegment::open(file, Rotation::size_for(dimension) / 8,
+                                                               book ? book->clusters.count() : lists.size(), metric));
   return segment->verify();
 }
 

@@ -51,7 +51,7 @@ TEST_F(IndexVerify, CountsTheFilesThatItHasRead) {
 
 TEST_F(IndexVerify, NamesEveryDamagedFileAndTheFirstDamagedPieceOfIt) {
   make_saved_index();
-  flip("rows", 4096 + 700'000);          // of a full block
+  flip("rows", 4096 + 700'000);           // of a full block
   flip("slots", 4096 + 64 + 4 * 32 + 8);  // of the rows
   flip("book", 70'000);
   flip("codes", std::filesystem::file_size(file("codes")) - 4096 - 9000);  // of the 8-bit codes

@@ -148,7 +148,9 @@ void add_database_commands(Command& root) {
   Command& verify_command = root.command("verify", "Checks a database for damage.", Opens::Database);
   verify_command.path("DIR", "directory of the database", verified->directory, Need::Required)
       .flag("--deep", "read every stored byte, every node, vector and link, every saved index", verified->deep)
-      .notes("Exit code 4 when something is wrong. Damage in files of indexes is counted apart: it loses nothing.\nexample: mneme verify mind --deep");
+      .notes(
+          "Exit code 4 when something is wrong. Damage in files of indexes is counted apart: it loses "
+          "nothing.\nexample: mneme verify mind --deep");
   verify_command.runs([verified](Context& context) { return verify(context, verified->directory, verified->deep); });
 }
 
