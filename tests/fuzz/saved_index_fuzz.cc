@@ -128,11 +128,11 @@ class Changed {
     seal_slots_into_state();
     apply(4, file(4));
     SavedIndex found = saved_.saved;
-    const SectionsPlace place = fuzz::seal_sections(file(4), 0);
+    const SectionsPlace place = test::seal_sections(file(4), 0);
     found.bytes = place.bytes;
     found.xxh3 = place.xxh3;
     // The owner's note says what the state says.
-    if (const auto shape = fuzz::section_bytes(file(4), 0, "shape"); shape.size() >= 64)
+    if (const auto shape = test::section_bytes(file(4), 0, "shape"); shape.size() >= 64)
       found.slots = load_le<std::uint64_t>(shape.data() + 16);
     write();
     return found;
@@ -163,9 +163,8 @@ class Changed {
   }
 
   void seal_rows_into_state() {
-    const std::uint64_t sum = xxh3_64(ByteView(head_).first(56));
-    store_le(head_.data() + 56, sum);
-    const auto sums = fuzz::section_bytes(file(4), 0, "sums");
+    test::seal_sections(head_, 0);
+    const auto sums = test::section_bytes(file(4), 0, "sums");
     const auto seed = load_le<std::uint64_t>(saved_.home.id.view().data() + 8);
     for (std::size_t piece = 0; piece * kPieceRows < saved_.saved.slots; ++piece) {
       const std::size_t first = piece * kPieceRows;
@@ -179,8 +178,8 @@ class Changed {
   // Of the book (file 0) into the shape, of segments (files 1 and 2) into the list of codes.
   void seal_into_state(std::size_t i) {
     if (i > 0) seal_pieces(file(i));
-    const SectionsPlace place = fuzz::seal_sections(file(i), 0);
-    auto entry = fuzz::section_bytes(file(4), 0, i == 0 ? "shape" : "codes");
+    const SectionsPlace place = test::seal_sections(file(i), 0);
+    auto entry = test::section_bytes(file(4), 0, i == 0 ? "shape" : "codes");
     entry = i == 0 ? entry.subspan(48) : entry.subspan((i - 1) * 24 + 8);
     store_le(entry.data(), place.bytes);
     store_le(entry.data() + 8, place.xxh3);
@@ -188,8 +187,8 @@ class Changed {
 
   static void seal_pieces(Bytes& codes) {
     constexpr std::size_t kPieceBytes = 64 * kKiB;  // 1,024 rows of 64 bytes
-    const auto eight_bit = fuzz::section_bytes(codes, 0, "eightbit");
-    const auto sums = fuzz::section_bytes(codes, 0, "sums");
+    const auto eight_bit = test::section_bytes(codes, 0, "eightbit");
+    const auto sums = test::section_bytes(codes, 0, "sums");
     for (std::size_t piece = 0; piece * kPieceBytes < eight_bit.size() && piece * 8 + 8 <= sums.size(); ++piece) {
       const std::size_t begin = piece * kPieceBytes;
       const std::uint64_t sum =
@@ -199,10 +198,10 @@ class Changed {
   }
 
   void seal_slots_into_state() {
-    const auto extents = fuzz::section_bytes(file(4), 0, "extents");
+    const auto extents = test::section_bytes(file(4), 0, "extents");
     const auto header = load_le<std::uint64_t>(extents.data());
-    fuzz::seal_sections(file(3), 0);
-    const SectionsPlace place = fuzz::seal_sections(file(3), header);
+    test::seal_sections(file(3), 0);
+    const SectionsPlace place = test::seal_sections(file(3), header);
     store_le(extents.data() + 8, place.bytes);
     store_le(extents.data() + 16, place.xxh3);
   }
@@ -272,8 +271,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   MNEME_FUZZ_CHECK(restored.ok() || size > 1);  // what was not changed is taken
   if (!restored) {
     const Code code = restored.status().code();
-    MNEME_FUZZ_CHECK(code == Code::Corruption || code == Code::VersionMismatch);
-    MNEME_FUZZ_CHECK(!restored.status().message().empty());
+    const bool damaged = code == Code::Corruption || code == Code::VersionMismatch;
+    if (!damaged) std::fprintf(stderr, "refused with %s\n", restored.status().to_string().c_str());
+    MNEME_FUZZ_CHECK(damaged && !restored.status().message().empty());
   } else {
     use(saved, *restored);
     restored->index.reset();

@@ -34,7 +34,7 @@ Bytes behind_a_header(ByteView input) {
   MNEME_FUZZ_CHECK(made.ok() && write_header(**made, kId).ok());
   Bytes file(kFileHeaderBytes);
   MNEME_FUZZ_CHECK((*made)->read(0, file).ok());
-  file.resize(fuzz::kBytesAt);
+  file.resize(test::kBytesAt);
   file.insert(file.end(), input.begin(), input.end());
   file.resize(std::max(file.size(), kFileHeaderBytes));
   return file;
@@ -70,8 +70,8 @@ void check(ByteView bytes, const SectionsPlace& place) {
     return;
   }
   std::vector<std::string> names;
-  for (std::size_t i = 0; i < fuzz::section_count(bytes, 0); ++i) {
-    const auto entry = fuzz::section_entry(bytes, 0, i);
+  for (std::size_t i = 0; i < test::section_count(bytes, 0); ++i) {
+    const auto entry = test::section_entry(bytes, 0, i);
     MNEME_FUZZ_CHECK(entry.has_value());
     names.emplace_back(entry->name);
   }
@@ -90,6 +90,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   Bytes file = behind_a_header(input.subspan(1));
-  check(file, choice == 1 ? SectionsPlace{0, file.size(), 0} : fuzz::seal_sections(file, 0));
+  check(file, choice == 1 ? SectionsPlace{0, file.size(), 0} : test::seal_sections(file, 0));
   return 0;
 }

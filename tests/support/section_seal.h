@@ -11,7 +11,7 @@
 #include "mneme/base/checksum.h"
 #include "section_file.h"
 
-namespace mneme::fuzz {
+namespace mneme::test {
 
 inline constexpr std::size_t kSectionEntryBytes = 32;
 inline constexpr std::size_t kSectionsAt = 48, kBytesAt = 40, kSumAt = 56;  // in the header
@@ -65,4 +65,4 @@ inline index::SectionsPlace seal_sections(Bytes& file, std::size_t header) {
   return {header, load_le<std::uint64_t>(file.data() + header + kBytesAt), sum};
 }
 
-}  // namespace mneme::fuzz
+}  // namespace mneme::test
