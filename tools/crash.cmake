@@ -4,6 +4,10 @@ find_package(CLI11 REQUIRED)
 add_executable(mneme-crash
   src/crash/main.cc
   src/crash/check.cc
+  src/crash/index_cycles.cc
+  src/crash/index_flips.cc
+  src/crash/indexed_check.cc
+  src/crash/indexed_workload.cc
   src/crash/migration_cycles.cc
   src/crash/process.cc
   src/crash/workload.cc

@@ -1,6 +1,7 @@
 #include "applier.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "index_record.h"
 #include "link_keys.h"
@@ -338,6 +339,9 @@ Result<bool> Applier::bulk_can_be_in(const BulkLoad& bulk) const {
 // the marker says that the files are in. Replay passes over a load whose files did not survive: see bulk_can_be_in().
 Status Applier::ingest(const Commit& commit) {
   const BulkLoad& bulk = *commit.bulk;
+  // A loaded node is not in memory, and what its erasure has left there would hide it. Every commit before this one is
+  // applied by now, so that tombstones are needed no more.
+  context_.hot.evict(std::numeric_limits<std::uint64_t>::max(), applied());
   MNEME_ASSIGN(const bool is_in, bulk_is_in(bulk));
   if (!is_in) {
     std::vector<storage::IngestFile> files;

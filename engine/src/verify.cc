@@ -5,7 +5,8 @@
 //   3. the map and the tiers name each other: each node of the map has its body in the tier and row that the map says,
 //      and each body is named by the map
 //   4. deep: every stored block's checksum, every encoding, every vector's shape and values, both entries of each link
-//      and the nodes at its ends
+//      and the nodes at its ends; every byte of the saved indexes, which are counted apart, for what is lost there is
+//      made again
 
 #include <algorithm>
 
@@ -65,6 +66,7 @@ class Verifier {
     MNEME_TRY(map(entry));
     for (const storage::TierStore* tier : {db_.warm_.get(), db_.cold_.get()}) MNEME_TRY(bodies(entry, *tier));
     if (deep_) MNEME_TRY(nodes(entry));
+    if (deep_) MNEME_TRY(saved_indexes(entry));
     MNEME_TRY(links(entry));
     if (db_.options_.read_only) return {};  // the counters are ahead of what could be applied
     MNEME_ASSIGN(const auto stored, db_.store_->get(storage::kMeta, space_counters_key(entry.info.id), snapshot_));
@@ -159,6 +161,54 @@ class Verifier {
       if (!valid.ok()) problem(at + valid.to_string());
       return true;
     });
+  }
+
+  void index_damage(const GenerationIndex& index, const SpaceEntry& entry, const std::string& what) {
+    report_.index_problems.push_back("index of space " + entry.info.name + ", generation " +
+                                     std::to_string(index.info().id.value) + ": " + what);
+  }
+
+  Status saved_indexes(const SpaceEntry& entry) {
+    const auto generations = entry.generations();
+    for (const auto& index : generations->indexes) MNEME_TRY(saved_index(entry, *index));
+    return {};
+  }
+
+  // A save beside this may replace the one that is looked at, a drop take it away: then what was found is not its
+  // damage, and the next is looked at.
+  Status saved_index(const SpaceEntry& entry, const GenerationIndex& index) {
+    const GenerationInfo& info = index.info();
+    for (;;) {
+      const std::optional<IndexRecord> record = index.record();
+      if (!record) return record_alone(entry, index);
+      const index::IndexHome home{db_.directory_ / "index", index_stem(entry.info.id, info.id, record->id), record->id};
+      MNEME_ASSIGN(const index::SavedIndexReport found,
+                   index::verify_saved_index(info.dimension, info.metric, home, record->saved));
+      if (!found.damage.empty()) {
+        if (entry.dropped || !entry.generation(info.id).ok()) return {};
+        const std::optional<IndexRecord> now = index.record();
+        if (now && (now->id != record->id || now->saved.number != record->saved.number)) continue;
+      }
+      ++report_.indexes;
+      report_.index_files += found.files;
+      report_.index_bytes += found.bytes;
+      for (const Status& damage : found.damage) index_damage(index, entry, damage.to_string());
+      return {};
+    }
+  }
+
+  // Where no save may be used although the store has the record of one, that record is what is damaged, or a search has
+  // met the damage already.
+  Status record_alone(const SpaceEntry& entry, const GenerationIndex& index) {
+    if (!index.has_stale_record()) return {};
+    MNEME_ASSIGN(const auto stored,
+                 db_.store_->get(storage::kMeta, index_record_key(entry.info.id, index.info().id), snapshot_));
+    if (!stored) return {};
+    ++report_.indexes;
+    const Result<IndexRecord> record = decode_index_record(stored->bytes());
+    index_damage(index, entry,
+                 record ? std::string("it was given up and is yet to be made again") : record.status().to_string());
+    return {};
   }
 
   Status links(const SpaceEntry& entry) {

@@ -1,6 +1,7 @@
 // EffortTable in bytes: per neighbours and target a flag, and where it is set probe and keep (f32) and lists (u64).
 
 #include <bit>
+#include <cmath>
 
 #include "effort.h"
 
@@ -27,6 +28,8 @@ Result<EffortTable> EffortTable::decode(ByteReader& in) {
   const auto number = [&](float& value) -> Status {
     MNEME_ASSIGN(const auto bits, in.fixed<std::uint32_t>());
     value = std::bit_cast<float>(bits);
+    // Limits of a search are computed from it; no number would make them hold nothing or everything.
+    if (!std::isfinite(value)) return {Code::Corruption, "effort: a value that is not finite"};
     return ok_status();
   };
   MNEME_ASSIGN(const auto neighbours, in.fixed<std::uint8_t>());
@@ -37,6 +40,7 @@ Result<EffortTable> EffortTable::decode(ByteReader& in) {
   for (auto& by_target : table.efforts_)
     for (std::optional<Effort>& effort : by_target) {
       MNEME_ASSIGN(const auto there, in.fixed<std::uint8_t>());
+      if (there > 1) return {Code::Corruption, "effort: flag " + std::to_string(there) + ", 0 or 1 is possible"};
       if (there == 0) continue;
       MNEME_TRY(number(effort.emplace().probe_sigmas));
       MNEME_TRY(number(effort->keep_sigmas));

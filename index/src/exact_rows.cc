@@ -135,7 +135,9 @@ Status ExactRows::restore(std::shared_ptr<const SavedSlots> saved, std::span<con
       continue;
     }
     const RowId row = saved_->row(slot);
-    if (row == kNoRow || !newest_.reserve(row))
+    if (row == kNoRow)
+      return {Code::Corruption, "exact index: saved slot " + std::to_string(slot) + " is of no row, and not dead"};
+    if (!newest_.reserve(row))
       return {Code::Busy, "exact index: no memory to note saved row " + std::to_string(row.value)};
     newest_.set(row, slot);
     ++live;

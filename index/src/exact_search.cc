@@ -31,6 +31,7 @@ constexpr std::size_t kTaskBytes = 512 * kKiB;
 
 float to_score(double score) {
   constexpr double kLargest = std::numeric_limits<float>::max();
+  if (std::isnan(score)) return static_cast<float>(-kLargest);  // of rows from a file that nobody could have added
   return static_cast<float>(std::clamp(score, -kLargest, kLargest) + 0.0);  // −0 becomes 0
 }
 

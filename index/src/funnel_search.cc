@@ -18,6 +18,7 @@ constexpr std::size_t kBuckets = 256;
 
 float finite(float score) {
   constexpr float kLargest = std::numeric_limits<float>::max();
+  if (std::isnan(score)) return -kLargest;               // of rows from a file that nobody could have added
   return std::clamp(score, -kLargest, kLargest) + 0.0F;  // −0 becomes 0
 }
 

@@ -51,23 +51,25 @@ std::filesystem::path IndexFiles::path(std::string_view kind, std::uint64_t numb
 // Rows of one index are damage in another's file.
 std::uint64_t IndexFiles::seed() const { return load_le<std::uint64_t>(home_.id.view().data() + 8); }
 
+Status IndexFiles::open_growing(FileKind kind, std::shared_ptr<IndexFile>& file, bool writable) {
+  if (file) return ok_status();
+  const std::filesystem::path name = path(kind == FileKind::Rows ? "rows" : "slots");
+  if (kept_.slots > 0) {
+    Result<std::shared_ptr<IndexFile>> opened = IndexFile::open(name, writable);
+    if (!opened) return missing(opened.status());
+    file = std::move(*opened);
+    return check_header(*file, {kind, home_.id, 0});
+  }
+  MNEME_ASSIGN(std::shared_ptr<IndexFile> created, IndexFile::create(name));
+  MNEME_TRY(created->resize(kFilePage));
+  MNEME_TRY(write_header(*created, {kind, home_.id, 0}));
+  file = std::move(created);
+  return ok_status();
+}
+
 Status IndexFiles::open_growing(bool writable) {
-  const auto open = [&](FileKind kind, std::string_view name, std::shared_ptr<IndexFile>& file) -> Status {
-    if (file) return ok_status();
-    if (kept_.slots > 0) {
-      Result<std::shared_ptr<IndexFile>> opened = IndexFile::open(path(name), writable);
-      if (!opened) return missing(opened.status());
-      file = std::move(*opened);
-      return check_header(*file, {kind, home_.id, 0});
-    }
-    MNEME_ASSIGN(std::shared_ptr<IndexFile> created, IndexFile::create(path(name)));
-    MNEME_TRY(created->resize(kFilePage));
-    MNEME_TRY(write_header(*created, {kind, home_.id, 0}));
-    file = std::move(created);
-    return ok_status();
-  };
-  MNEME_TRY(open(FileKind::Rows, "rows", rows_file_));
-  return open(FileKind::Slots, "slots", slots_file_);
+  MNEME_TRY(open_growing(FileKind::Rows, rows_file_, writable));
+  return open_growing(FileKind::Slots, slots_file_, writable);
 }
 
 // What is mapped stays mapped: thousands of indexes take no descriptor each while nothing is saved.
@@ -229,18 +231,24 @@ Status IndexFiles::remove_all_but(const State& kept) const {
   return ok_status();
 }
 
-Result<SavedSlotsPtr> IndexFiles::restore(ExactRows& rows, Sealed& sealed, const SavedIndex& saved, Lsn birth,
-                                          bool read_only) {
-  MNEME_ASSIGN(const SectionReader file, open_sections(path("state", saved.number), {0, saved.bytes, saved.xxh3},
-                                                       {FileKind::State, home_.id, saved.number}));
+Result<SectionReader> IndexFiles::open_state(const SavedIndex& saved) const {
+  return open_sections(path("state", saved.number), {0, saved.bytes, saved.xxh3},
+                       {FileKind::State, home_.id, saved.number});
+}
+
+Result<IndexFiles::State> IndexFiles::read_state(const SectionReader& file, std::size_t dimension, Metric metric,
+                                                 const SavedIndex& saved) {
   MNEME_ASSIGN(const auto shapes, file.array<Shape>("shape"));
-  if (shapes.size() != 1 || shapes[0].dimension != rows.dimension() || shapes[0].slots != saved.slots ||
-      shapes[0].metric != static_cast<std::uint64_t>(rows.metric()) || shapes[0].sealed_end > saved.slots)
+  if (shapes.size() != 1 || shapes[0].dimension != dimension || shapes[0].slots != saved.slots ||
+      shapes[0].metric != static_cast<std::uint64_t>(metric) || shapes[0].sealed_end > saved.slots ||
+      saved.slots == 0 || saved.slots >= kNoSlot)
     return {Code::Corruption, file.where("shape") + ": it is not that of this index"};
   const Shape& shape = shapes[0];
   State state;
   state.number = saved.number;
   state.slots = shape.slots;
+  state.sealed_end = shape.sealed_end;
+  state.trained_rows = shape.trained_rows;
   state.book_number = shape.book_number;
   state.book_place = {0, shape.book_bytes, shape.book_xxh3};
   MNEME_ASSIGN(const auto extents, file.array<ExtentEntry>("extents"));
@@ -254,17 +262,34 @@ Result<SavedSlotsPtr> IndexFiles::restore(ExactRows& rows, Sealed& sealed, const
                                   std::to_string(state.slots) + " slots"};
   MNEME_ASSIGN(const auto sums, file.array<std::uint64_t>("sums"));
   state.sums.assign(sums.begin(), sums.end());
-  const auto decode_effort = [&](std::string_view name, EffortTable& table) -> Status {
+  return state;
+}
+
+Status IndexFiles::read_efforts(const SectionReader& file, Sealed& sealed) {
+  const auto read = [&](std::string_view name, EffortTable& table) -> Status {
     MNEME_ASSIGN(const ByteView bytes, file.bytes(name));
     ByteReader reader(bytes);
-    MNEME_ASSIGN(table, EffortTable::decode(reader));
+    Result<EffortTable> decoded = EffortTable::decode(reader);
+    if (!decoded) return decoded.status().with_context(file.where(name));
+    if (!reader.at_end())
+      return {Code::Corruption,
+              file.where(name) + ": " + std::to_string(reader.remaining()) + " bytes behind the table"};
+    table = *decoded;
     return ok_status();
   };
-  MNEME_TRY(decode_effort("effort", sealed.effort));
+  MNEME_TRY(read("effort", sealed.effort));
   MNEME_ASSIGN(const ByteView asked, file.bytes("asked"));
-  if (!asked.empty()) MNEME_TRY(decode_effort("asked", sealed.of_asked.emplace()));
-  sealed.end = static_cast<Slot>(shape.sealed_end);
-  sealed.trained_rows = shape.trained_rows;
+  return asked.empty() ? ok_status() : read("asked", sealed.of_asked.emplace());
+}
+
+Result<SavedSlotsPtr> IndexFiles::restore(ExactRows& rows, Sealed& sealed, const SavedIndex& saved, Lsn birth,
+                                          bool read_only) {
+  MNEME_ASSIGN(const SectionReader file, open_state(saved));
+  MNEME_ASSIGN(State state, read_state(file, rows.dimension(), rows.metric(), saved));
+  MNEME_ASSIGN(const auto dead, file.array<std::uint64_t>("dead"));
+  MNEME_TRY(read_efforts(file, sealed));
+  sealed.end = static_cast<Slot>(state.sealed_end);
+  sealed.trained_rows = state.trained_rows;
 
   kept_.slots = state.slots;  // the growing files are there
   MNEME_TRY(open_growing(!read_only));
@@ -320,9 +345,12 @@ Result<Codebook> IndexFiles::open_book(const State& state, std::size_t dimension
   return Codebook{metric, std::move(rotation), Clusters::of({centroids.begin(), centroids.end()}, size)};
 }
 
+Result<SectionReader> IndexFiles::open_codes_file(const PlacedSegment& one) const {
+  return open_sections(path("codes", one.number), one.place, {FileKind::Codes, home_.id, one.number});
+}
+
 Status IndexFiles::open_segment(PlacedSegment& one, const Codebook& book) const {
-  MNEME_ASSIGN(const SectionReader file,
-               open_sections(path("codes", one.number), one.place, {FileKind::Codes, home_.id, one.number}));
+  MNEME_ASSIGN(const SectionReader file, open_codes_file(one));
   MNEME_ASSIGN(one.segment, CodeSegment::open(file, book.rotation.size() / 8, book.clusters.count(), book.metric));
   return ok_status();
 }
@@ -343,10 +371,10 @@ Status IndexFiles::open_codes(State& state, const ExactRows& rows, Sealed& seale
   Slot end = 0;
   for (PlacedSegment& one : state.segments) {
     MNEME_TRY(open_segment(one, *state.book));
-    if (one.segment->first() != end)
+    if (one.segment->first() != end || one.segment->end() < end)
       return {Code::Corruption, path("codes", one.number).string() + ": slots from " +
-                                    std::to_string(one.segment->first()) + ", the segment before ends at " +
-                                    std::to_string(end)};
+                                    std::to_string(one.segment->first()) + " to " + std::to_string(one.segment->end()) +
+                                    ", the segment before ends at " + std::to_string(end)};
     end = one.segment->end();
     sealed.segments.push_back(one.segment);
   }

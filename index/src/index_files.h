@@ -37,6 +37,8 @@ class IndexFiles {
   Status take_from_files(Sealed& sealed);
   /// Fills `rows` and `sealed`, which are empty.
   Result<SavedSlotsPtr> restore(ExactRows& rows, Sealed& sealed, const SavedIndex& saved, Lsn birth, bool read_only);
+  /// See verify_saved_index() (index_verify.cc).
+  Result<SavedIndexReport> verify(std::size_t dimension, Metric metric, const SavedIndex& saved);
   std::size_t kept_slots() const { return kept_.slots; }
 
  private:
@@ -52,7 +54,8 @@ class IndexFiles {
   /// What one state file says. Values, but for the codes themselves.
   struct State {
     std::uint64_t number = 0, slots = 0;
-    std::vector<std::uint64_t> sums;  // of the pieces of rows
+    std::uint64_t sealed_end = 0, trained_rows = 0;  // as they were read
+    std::vector<std::uint64_t> sums;                 // of the pieces of rows
     std::vector<Extent> extents;
     std::vector<PlacedSegment> segments;
     CodebookPtr book;  // of the segments
@@ -64,16 +67,25 @@ class IndexFiles {
   std::filesystem::path path(std::string_view kind, std::uint64_t number) const;
   std::uint64_t seed() const;
   Status open_growing(bool writable);
+  Status open_growing(FileKind kind, std::shared_ptr<IndexFile>& file, bool writable);
   void close_growing();
   Status save_rows(State& next, const ExactRows& rows, const std::atomic<bool>& stop);
   Status save_slots(State& next, const ExactRows& rows, const SlotNoteFn& notes);
   Status save_codes(State& next, const Sealed& sealed);
   Result<SectionsPlace> save_state(const State& next, const ExactRows& rows, const Sealed& sealed);
+  Result<SectionReader> open_state(const SavedIndex& saved) const;
+  static Result<State> read_state(const SectionReader& file, std::size_t dimension, Metric metric,
+                                  const SavedIndex& saved);
+  static Status read_efforts(const SectionReader& file, Sealed& sealed);
   Result<Codebook> open_book(const State& state, std::size_t dimension, Metric metric) const;
   Result<SavedSlotsPtr> open_slots(const State& state) const;
   Status open_codes(State& state, const ExactRows& rows, Sealed& sealed);
+  Result<SectionReader> open_codes_file(const PlacedSegment& one) const;
   Status open_segment(PlacedSegment& one, const Codebook& book) const;
   Status remove_all_but(const State& kept) const;
+  Status verify_rows(const State& state, std::size_t dimension);
+  Status verify_codes(const PlacedSegment& one, const Result<Codebook>& book, std::size_t dimension,
+                      Metric metric) const;
 
   const IndexHome home_;
   std::shared_ptr<IndexFile> rows_file_, slots_file_;

@@ -10,7 +10,7 @@
 
 namespace mneme::index {
 Rotation::Rotation(std::size_t dimension, std::uint64_t seed)
-    : dimension_(dimension), size_((dimension + 63) / 64 * 64), signs_(kRounds * size_), permutations_(signs_.size()) {
+    : dimension_(dimension), size_(size_for(dimension)), signs_(kRounds * size_), permutations_(signs_.size()) {
   std::mt19937_64 random(seed);
   for (float& sign : signs_) sign = (random() & 1) != 0 ? 1.0F : -1.0F;
   for (std::size_t round = 0; round < kRounds; ++round) {

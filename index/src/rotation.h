@@ -16,6 +16,7 @@ class Rotation {
   Rotation(std::size_t dimension, std::uint64_t seed);
   /// Of what comes out: the dimension, rounded up to a multiple of 64; the vector is padded with zeros first.
   std::size_t size() const { return size_; }
+  static std::size_t size_for(std::size_t dimension) { return (dimension + 63) / 64 * 64; }
   std::size_t dimension() const { return dimension_; }
   /// `in` has dimension() floats, `out` size(), `scratch` size(); none overlap.
   void apply(const float* in, float* out, float* scratch) const;

@@ -14,14 +14,14 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-// Tables of 64 entries: Ice Lake, Zen 4 and later. Highway 1.0.3 does not tell the compiler that its target has them.
+// Tables of 64 entries: Ice Lake, Zen 4 and later. Highway 1.0.3 does not tell GCC that its target has them. It tells
+// Clang, where an attribute of a function's own would replace what Highway says instead of adding to it.
 #undef MNEME_WIDE_TABLES
 #undef MNEME_WITH_WIDE_TABLES
-#if HWY_TARGET == HWY_AVX3_DL
-#define MNEME_WIDE_TABLES 1
+#define MNEME_WIDE_TABLES (HWY_TARGET == HWY_AVX3_DL)
+#if HWY_TARGET == HWY_AVX3_DL && !defined(__clang__)
 #define MNEME_WITH_WIDE_TABLES __attribute__((target("avx512vbmi")))
 #else
-#define MNEME_WIDE_TABLES 0
 #define MNEME_WITH_WIDE_TABLES
 #endif
 

@@ -110,6 +110,9 @@ Result<SectionReader> SectionReader::open(const std::shared_ptr<IndexFile>& file
   const auto bad = [&](const std::string& what) {
     return Status(Code::Corruption, file->path().string() + ": " + what);
   };
+  MNEME_ASSIGN(const std::uint64_t size, file->size());
+  if (place.offset % kFilePage != 0 || place.offset > size)
+    return bad("header at byte " + std::to_string(place.offset) + " of " + std::to_string(size));
   Bytes header(kFileHeaderBytes);
   MNEME_TRY(file->read(place.offset, header));
   MNEME_TRY(check_start(*file, header));
@@ -122,7 +125,7 @@ Result<SectionReader> SectionReader::open(const std::shared_ptr<IndexFile>& file
     return bad("header at byte " + std::to_string(place.offset) + ": " + two_sums(expected, computed));
   MNEME_TRY(check_id(*file, header, id));
   const auto bytes = load_le<std::uint64_t>(header.data() + kBytes.offset);
-  if (place.bytes != 0 && (bytes != place.bytes || expected != place.xxh3))
+  if (bytes != place.bytes || expected != place.xxh3)
     return bad("header at byte " + std::to_string(place.offset) +
                ": it is not the one that was saved last: " + two_sums(place.xxh3, expected));
   SectionReader reader;

@@ -77,7 +77,7 @@ class SectionWriter {
 /// Sections that were written, mapped. Threads: any, once open.
 class SectionReader {
  public:
-  /// Verifies header and table. `place.bytes` of 0: what the header says.
+  /// Verifies header and table.
   /// @error Corruption  of another index, kind or number, too short, or not as its checksum says
   /// @error VersionMismatch
   static Result<SectionReader> open(const std::shared_ptr<IndexFile>& file, const SectionsPlace& place,

@@ -275,5 +275,36 @@ TEST_F(DatabaseTest, LoadsInBulkWithSideEntriesInOneStep) {
   expect_sound();
 }
 
+// A node was erased and loaded again by its id. It was acknowledged and not there: what the erasure had left in memory
+// hid it until memory ran short or the database was opened again, an erasure of it was acknowledged and did nothing, and
+// an update gave it a second row.
+TEST_F(DatabaseTest, LoadsInBulkWhatWasErasedBefore) {
+  const auto load = [&](const std::string& content) {
+    Node node = named("comes back");
+    node.id = space().id_for_external(*node.external_id);
+    node.content = content;
+    const NodeRecordPtr record = NodeRecord::from_node(node);
+    must(db_->bulk_insert(space(), std::span(&record, 1), {}));
+    return node.id;
+  };
+  put(named("comes back"));
+  for (int round = 0; round < 3; ++round) {
+    must(space().erase(space().id_for_external("comes back")));
+    const std::string text = "round " + std::to_string(round);
+    const NodeId id = load(text);
+    EXPECT_EQ(content(id), text);
+    EXPECT_EQ(found({1, 0, 0, 0}), Contents{text});
+    if (round == 1) reopen();
+    EXPECT_EQ(content(id), text);
+    put(named("comes back"));
+    EXPECT_EQ(scanned(), Contents{"content of comes back"});
+    must(space().erase(id));
+    EXPECT_EQ(content(id), "NotFound");
+    load(text);
+    EXPECT_EQ(scanned(), Contents{text});
+    expect_sound();
+  }
+}
+
 }  // namespace
 }  // namespace mneme::test

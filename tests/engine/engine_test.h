@@ -77,6 +77,7 @@ class EngineTest : public ::testing::Test {
   void expect_sound() const {
     const VerifyReport report = must(db_->verify(true));
     EXPECT_EQ(report.problem_count, 0U) << (report.problems.empty() ? "" : report.problems.front());
+    EXPECT_EQ(report.index_problems, std::vector<std::string>());
   }
 
   TempDirectory directory_;

@@ -1,6 +1,8 @@
 // Any payload behind a right header, and any file: refused, or a record that is written and read the same.
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "fuzz.h"
 #include "mneme/base/checksum.h"
 #include "mneme/storage/control_record.h"
@@ -12,8 +14,8 @@ namespace {
 
 const Path& directory() {
   static const Path made = [] {
-    char name[] = "/tmp/mneme-control-fuzz-XXXXXX";
-    MNEME_FUZZ_CHECK(::mkdtemp(name) != nullptr);
+    std::string name = (std::filesystem::temp_directory_path() / "mneme-control-fuzz-XXXXXX").string();
+    MNEME_FUZZ_CHECK(::mkdtemp(name.data()) != nullptr);
     std::atexit([] { MNEME_FUZZ_CHECK(posix_file_system().remove_all(directory())); });
     return Path(name);
   }();

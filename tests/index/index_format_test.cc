@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cstdio>
+#include <limits>
 #include <string>
 
+#include "effort.h"
 #include "mneme/base/checksum.h"
 #include "section_file.h"
 #include "temp_directory.h"
@@ -64,6 +67,43 @@ TEST_F(IndexFormat, RefusesALaterVersionAndAFeatureItDoesNotKnow) {
     ASSERT_TRUE(file->write(0, bytes));
     EXPECT_EQ(check_header(*file, {FileKind::Rows, kIndex, 0}).code(), Code::VersionMismatch);
   }
+}
+
+// A table of efforts without any: sizes, a flag each, the nearness of queries.
+Bytes effort_bytes(float most) {
+  Bytes bytes;
+  ByteWriter writer(bytes);
+  writer.fixed(std::uint8_t{4});
+  writer.fixed(std::uint8_t{3});
+  for (int i = 0; i < 12; ++i) writer.fixed(std::uint8_t{0});
+  for (const float value : {-1.0F, most}) writer.fixed(std::bit_cast<std::uint32_t>(value));
+  return bytes;
+}
+
+TEST(IndexEfforts, AreReadAsTheyAreWritten) {
+  const Bytes bytes = effort_bytes(2.5F);
+  ByteReader reader(bytes);
+  const Result<EffortTable> table = EffortTable::decode(reader);
+  ASSERT_TRUE(table) << table.status().to_string();
+  EXPECT_EQ(table->nearness_most(), 2.5F);
+  Bytes again;
+  ByteWriter writer(again);
+  table->encode(writer);
+  EXPECT_EQ(again, bytes);
+}
+
+// A nearness that is no number makes every query usual, an effort that is none keeps nothing: the recall that was
+// promised would silently be another. Checksums do not tell of a writer that meant it.
+TEST(IndexEfforts, AreRefusedWhenAValueIsNoNumberOrAFlagIsNone) {
+  for (const float value : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    const Bytes bytes = effort_bytes(value);
+    ByteReader reader(bytes);
+    EXPECT_EQ(EffortTable::decode(reader).status().code(), Code::Corruption);
+  }
+  Bytes bytes = effort_bytes(1);
+  bytes[2] = std::byte{2};
+  ByteReader reader(bytes);
+  EXPECT_EQ(EffortTable::decode(reader).status().code(), Code::Corruption);
 }
 
 }  // namespace

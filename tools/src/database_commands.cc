@@ -78,11 +78,26 @@ Status stats(Context& context, const std::filesystem::path& directory) {
   });
 }
 
+Value::Array strings(const std::vector<std::string>& lines) {
+  Value::Array values;
+  for (const std::string& line : lines) values.emplace_back(as_utf8(line));
+  return values;
+}
+
+Status verdict(Context& context, const std::string& directory, const VerifyReport& report) {
+  if (report.problem_count > 0)
+    return {Code::Mismatch, directory + ": " + grouped(report.problem_count) + " problems; the first: " +
+                                (report.problems.empty() ? std::string("not listed") : report.problems.front())};
+  if (report.index_problems.empty()) return {};
+  context.hint = "nothing is lost: the search that meets the damage has the index made again; look after the disk";
+  return {Code::Mismatch, directory + ": " + grouped(report.index_problems.size()) +
+                              " damaged files of indexes; the first: " + report.index_problems.front()};
+}
+
 Status verify(Context& context, const std::filesystem::path& directory, bool deep) {
   return with_database(context, directory, [&](Database& database) -> Status {
     MNEME_ASSIGN(const VerifyReport report, database.verify(deep));
-    Value::Array problems;
-    for (const std::string& problem : report.problems) problems.emplace_back(as_utf8(problem));
+    Value::Array problems = strings(report.problems);
     Facts facts;
     facts.text("path", "database", directory.native())
         .add("deep", deep, "checked", deep ? "every stored byte" : "log, counts and maps; --deep reads every byte")
@@ -90,15 +105,19 @@ Status verify(Context& context, const std::filesystem::path& directory, bool dee
         .count("nodes", "nodes", report.nodes)
         .count("vectors", "vectors", report.vectors)
         .count("links", "links", report.links)
-        .count("log_records", "log records", report.log_records)
-        .count("problem_count", "problems", report.problem_count)
-        .add("problems", std::move(problems));
+        .count("log_records", "log records", report.log_records);
+    if (deep)
+      facts.count("indexes", "saved indexes", report.indexes)
+          .count("index_files", "index files", report.index_files)
+          .bytes("index_bytes", "of indexes", report.index_bytes);
+    facts.count("problem_count", "problems", report.problem_count).add("problems", std::move(problems));
+    if (deep)
+      facts.count("index_problem_count", "in indexes", report.index_problems.size())
+          .add("index_problems", strings(report.index_problems));
     for (const std::string& problem : report.problems) facts.remark("", problem);
+    for (const std::string& problem : report.index_problems) facts.remark("", problem);
     facts.print(context.out);
-    if (report.problem_count == 0) return {};
-    return {Code::Mismatch, as_utf8(directory.native()) + ": " + grouped(report.problem_count) +
-                                " problems; the first: " +
-                                (report.problems.empty() ? std::string("not listed") : report.problems.front())};
+    return verdict(context, as_utf8(directory.native()), report);
   });
 }
 
@@ -128,8 +147,10 @@ void add_database_commands(Command& root) {
   auto verified = std::make_shared<VerifyOptions>();
   Command& verify_command = root.command("verify", "Checks a database for damage.", Opens::Database);
   verify_command.path("DIR", "directory of the database", verified->directory, Need::Required)
-      .flag("--deep", "read every stored byte, every node, vector and link", verified->deep)
-      .notes("Exit code 4 when something is wrong.\nexample: mneme verify mind --deep");
+      .flag("--deep", "read every stored byte, every node, vector and link, every saved index", verified->deep)
+      .notes(
+          "Exit code 4 when something is wrong. Damage in files of indexes is counted apart: it loses "
+          "nothing.\nexample: mneme verify mind --deep");
   verify_command.runs([verified](Context& context) { return verify(context, verified->directory, verified->deep); });
 }
 

@@ -71,7 +71,7 @@ class Database {
   /// Makes everything acknowledged durable in the ordered store and drops the log behind it.
   Status flush();
   /// Checks the log's checksums, counts and the map of what is where; `deep`: also every stored byte, every node's
-  /// encoding, vectors and links.
+  /// encoding, vectors and links, and every byte of saved indexes. Changes nothing.
   Result<VerifyReport> verify(bool deep);
 
  private:

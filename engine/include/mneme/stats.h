@@ -65,6 +65,11 @@ struct VerifyReport {
   std::uint64_t spaces = 0, nodes = 0, vectors = 0, links = 0, log_records = 0;
   std::vector<std::string> problems;  ///< empty = sound; at most 1,000 are listed
   std::uint64_t problem_count = 0;
+  /// Deep: saved indexes, and their files as they lie on disk.
+  std::uint64_t indexes = 0, index_files = 0, index_bytes = 0;
+  /// Damage there, one line for each file: which, where, what was expected and found. Not among `problems`, for nothing
+  /// is lost: a search that meets it has the index made again from the database.
+  std::vector<std::string> index_problems;
 };
 
 }  // namespace mneme

@@ -1,4 +1,4 @@
-// The two kinds of cycles, and what they count together.
+// The kinds of cycles, and what they count together.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@ struct Settings {
   std::filesystem::path directory;
   std::uint64_t cycles = 500, migration_cycles = 100, seed = 0;
   std::uint64_t memories = 20'000;  ///< in the legacy store of the migration cycles
+  std::uint64_t index_cycles = 100, index_flips = 200;
   /// Puts the directory back as it was before the last write cycle: its writes are lost, and that must be found.
   bool lose_last_cycle = false;
 };
@@ -39,6 +40,14 @@ Outcome run_write_cycles(const Settings& settings, Random& random);
 /// Kills migrations of one legacy store until they are done, with another number of workers each time, and compares the
 /// result with the source memory by memory. Stops at the first broken promise.
 Outcome run_migration_cycles(const Settings& settings, Random& random);
+
+/// Kills a database whose index is saved, restored and dropped beside writes and searches. Prints its own summary.
+/// Stops at the first broken promise. @return whether there was none
+bool run_index_cycles(const Settings& settings, Random& random);
+
+/// Damages files of a saved index, one at a time, under a database that is then opened and asked. Prints its own summary.
+/// Stops at the first wrong answer. @return whether there was none
+bool run_index_flips(const Settings& settings, Random& random);
 
 /// One line on standard error, now and then.
 void say_progress(const char* what, std::uint64_t done, std::uint64_t total, const Outcome& so_far);

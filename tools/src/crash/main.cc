@@ -1,4 +1,5 @@
-// mneme-crash: kills writers and migrations at random moments, reopens, and counts what is lost.
+// mneme-crash: kills writers and migrations at random moments, reopens, and counts what is lost; damages the files of
+// saved indexes, and counts wrong answers.
 //
 // Exit codes: 0 nothing was lost; 1 it could not run; 2 the command line; 4 a promise was broken (details on standard
 // error, the directory is kept).
@@ -36,7 +37,7 @@ int run(const Settings& settings) {
   const Outcome writes = run_write_cycles(settings, *random);
   Outcome all = writes;
   std::uint64_t migration_cycles = 0;
-  if (all.sound()) {
+  if (all.sound() && settings.migration_cycles > 0) {
     const Outcome migrations = run_migration_cycles(settings, *random);
     migration_cycles = migrations.cycles;
     all.add(migrations);
@@ -46,7 +47,9 @@ int run(const Settings& settings) {
       "duplicates=%lu seed=%lu\n",
       writes.cycles, migration_cycles, all.acknowledged, all.indeterminate, all.lost, all.torn, all.duplicates,
       settings.seed);
-  if (all.sound()) return 0;
+  if (all.sound() && (settings.index_cycles == 0 || run_index_cycles(settings, *random)) &&
+      (settings.index_flips == 0 || run_index_flips(settings, *random)))
+    return 0;
   std::fprintf(stderr, "mneme-crash: a promise was broken; what is left lies in %s\n", settings.directory.c_str());
   return 4;
 }
@@ -59,13 +62,17 @@ int main(int argc, char** argv) {
   mneme::crash::Settings settings;
   settings.seed = std::random_device{}();
   bool keep = false;
-  CLI::App app{"Kills writers and migrations at random moments and counts what is lost."};
+  CLI::App app{"Kills writers and migrations at random moments, damages indexes, and counts what is lost."};
   app.add_option("--cycles", settings.cycles, "Kills of a database under mixed writes")->capture_default_str();
   app.add_option("--migration-cycles", settings.migration_cycles, "Kills of a running migration")
       ->capture_default_str();
   app.add_option("--seed", settings.seed, "Of the contents and of the choices; not of the threads' timing");
   app.add_option("--dir", settings.directory, "Where to work (default: a fresh directory in TMPDIR)");
   app.add_option("--memories", settings.memories, "In the legacy store that is migrated")->capture_default_str();
+  app.add_option("--index-cycles", settings.index_cycles, "Kills of a database that saves and restores an index")
+      ->capture_default_str();
+  app.add_option("--index-flips", settings.index_flips, "Bits, pages and files of a saved index that are damaged")
+      ->capture_default_str();
   app.add_flag("--lose-last-cycle", settings.lose_last_cycle,
                "A test of this program: lose the writes of the last cycle, which it must find");
   app.add_flag("--keep", keep, "Keep the directory even when all is well");

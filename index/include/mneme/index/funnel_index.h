@@ -42,6 +42,12 @@ struct RestoredIndex {
 Result<RestoredIndex> open_funnel_index(std::size_t dimension, Metric metric, const FunnelOptions& options,
                                         const IndexHome& home, const SavedIndex& saved, Lsn birth, bool read_only);
 
+/// Looks at every file and every byte that the save speaks of, as they are on disk now, whatever was verified before.
+/// Changes nothing. When the state file is damaged nothing is known of the others, and they are not looked at.
+/// @error IoError, Busy  it could not be done
+Result<SavedIndexReport> verify_saved_index(std::size_t dimension, Metric metric, const IndexHome& home,
+                                            const SavedIndex& saved);
+
 /// Removes the files of every index in `directory` whose name begins with `prefix` and none of `keep`.
 Status remove_index_files(const std::filesystem::path& directory, const std::string& prefix,
                           const std::vector<std::string>& keep);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mneme/base/ids.h"
+#include "mneme/base/result.h"
 #include "mneme/index/vector_index.h"
 
 namespace mneme::index {
@@ -27,6 +28,12 @@ struct SavedIndex {
   std::uint64_t number = 0;           ///< of the save: its state file is `stem`.state-`number`
   std::uint64_t bytes = 0, xxh3 = 0;  ///< of the state file, and of its header, which vouches for all else
   std::uint64_t slots = 0;
+};
+
+/// What verify_saved_index() has found.
+struct SavedIndexReport {
+  std::uint64_t files = 0, bytes = 0;  ///< looked at
+  std::vector<Status> damage;          ///< of each damaged file the first: which file, where, and what is wrong
 };
 
 /// What the owner keeps beside a slot. The index stores it and never looks into it.
