@@ -42,7 +42,7 @@ class EffortTable {
 /// Measures on `asked`, at least EffortTable::kAskedMin queries, row-major; on made-up ones where it is empty. Uses
 /// oneTBB. Pure but for time.
 /// An empty table, which is never right but always safe, once `stop` is true.
-/// Cost: an exact search of a few hundred queries, and some thousand of the funnel.
+/// Cost: an exact search of a few hundred queries, and a pass over all 1-bit codes for each.
 EffortTable calibrate(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
                       Slot delta_begin, const View& view, std::span<const float> asked, const std::atomic<bool>& stop);
 
