@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <new>
@@ -27,8 +28,13 @@ namespace mneme::index {
 namespace {
 
 constexpr std::size_t kSegmentsMax = 6;
-constexpr std::size_t kSegmentRatio = 4;   // a segment is at least so many times the next, or they are merged
-constexpr std::size_t kRetrainGrowth = 2;  // centroids are found again when there are so many times the rows
+// A segment is at least so many times the next, or they are merged: less where rows come quicker than they are
+// compressed, so many times what is usually compressed at a time.
+constexpr std::size_t kSegmentRatio = 4, kHurriedSegmentRatio = 1, kHurriedDeltas = 4;
+// Centroids are found again when there are so many times the rows: of a load under way most would soon be replaced, and
+// a quarter as many rows give centroids that are searched about as quickly. Effort is measured more often: it is a promise.
+constexpr std::size_t kRetrainGrowth = 4, kRetrainGrowthPaused = 2, kMeasureGrowth = 2;
+constexpr std::chrono::milliseconds kPause{2000};  // without an add: no load is under way
 constexpr std::size_t kSampleRowsPerList = 40;
 constexpr std::size_t kListsMax = 8192;
 constexpr std::size_t kScanMatches = 2048;  // a filter that keeps fewer rows is answered by scanning them
@@ -53,6 +59,7 @@ class FunnelIndex final : public RowsIndex {
 
   Result<Slot> add(RowId row, std::span<const float> vector, Lsn lsn) override {
     Result<Slot> slot = rows_.add(row, vector, lsn);
+    if (waits_for_pause_.load(std::memory_order_relaxed)) last_add_.store(ticks(), std::memory_order_relaxed);
     const bool may_wait = !slot || !wanted_.load(std::memory_order_relaxed);
     if (!may_wait && *slot >= look_again_.load(std::memory_order_relaxed)) start_background();
     return slot;
@@ -92,13 +99,21 @@ class FunnelIndex final : public RowsIndex {
     MutexLock lock(mutex_);
     sealed_ = std::move(fresh);
   }
+  using Clock = std::chrono::steady_clock;
+  static Clock::rep ticks() { return Clock::now().time_since_epoch().count(); }
+  bool has_paused() const {
+    return waits_for_pause_.load(std::memory_order_acquire) &&
+           Clock::duration(ticks() - last_add_.load(std::memory_order_relaxed)) >= kPause;
+  }
+  bool is_time_after_pause(const Sealed& current, std::size_t live);
   void start_background();
   void run_background();
   bool improve();
   SealedPtr retrain(const View& view) const;
   SealedPtr compress_delta(const Sealed& now, const View& view) const;
-  void measure_on_asked(Sealed& fresh, const View& view) const;
-  SealedPtr measure_effort(const Sealed& now, const View& view);
+  bool has_asked() const { return asked_->sample().size() >= EffortTable::kAskedMin * dimension(); }
+  SealedPtr measure(const Sealed& now, const View& view, bool on_asked);
+  void measure_into(Sealed& fresh, const View& view, bool on_asked) const;
   static bool shows(const Sealed& now, const View& view);
   std::optional<FunnelRequest> plan(const Sealed& now, const SearchRequest& request, const View& view) const;
   Status search_batch(const Sealed& now, const FunnelRequest& shared, const SearchRequest& request,
@@ -118,9 +133,11 @@ class FunnelIndex final : public RowsIndex {
   }
 
   const FunnelOptions options_;
-  std::atomic<bool> stop_{false};            // what runs in the background ends soon
-  mutable std::atomic<bool> wanted_{false};  // somebody asked for an approximate answer
-  std::atomic<std::size_t> look_again_{0};   // slots from which on there may be work
+  std::atomic<bool> stop_{false};             // what runs in the background ends soon
+  mutable std::atomic<bool> wanted_{false};   // somebody asked for an approximate answer
+  std::atomic<std::size_t> look_again_{0};    // slots from which on there may be work
+  std::atomic<bool> waits_for_pause_{false};  // there is work that a load under way would make useless
+  std::atomic<Clock::rep> last_add_{0};       // while waits_for_pause_
 
   mutable Mutex mutex_;
   SealedPtr sealed_ MNEME_GUARDED_BY(mutex_);
@@ -159,7 +176,7 @@ void FunnelIndex::run_background() {
   idle_.notify_all();
 }
 
-// One step of what there is to do. @return whether there may be more
+// One step of what there is to do, what serves searches most first. @return whether there may be more
 bool FunnelIndex::improve() {
   const View view = rows_.view(kMaxLsn);
   const std::size_t live = rows_.live();
@@ -167,10 +184,16 @@ bool FunnelIndex::improve() {
   SealedPtr fresh;
   if (!now ? live >= options_.rows_min : live >= kRetrainGrowth * now->trained_rows)
     fresh = retrain(view);
+  else if (now && live >= kMeasureGrowth * (now->of_asked ? now->asked_rows : now->measured_rows))
+    fresh = measure(*now, view, has_asked());
   else if (now && view.count >= now->end + options_.delta_rows)
     fresh = compress_delta(*now, view);
   else if (now && asked_->is_time_to_measure())
-    fresh = measure_effort(*now, view);
+    fresh = measure(*now, view, true);
+  else if (now && live >= kMeasureGrowth * now->measured_rows)
+    fresh = measure(*now, view, false);
+  else if (now && is_time_after_pause(*now, live))
+    fresh = retrain(view);
   if (fresh) publish(fresh);
   const SealedPtr then = fresh ? fresh : now;
   // After a failure (no memory) the next attempt waits for as many rows again.
@@ -178,6 +201,14 @@ bool FunnelIndex::improve() {
                          : std::max(options_.rows_min - 1, fresh ? 0 : view.count + 1),
                     std::memory_order_relaxed);
   return fresh != nullptr;
+}
+
+// To find centroids again, which a load under way would soon make useless. A search after the pause wakes the background.
+bool FunnelIndex::is_time_after_pause(const Sealed& current, std::size_t live) {
+  const bool due = live >= kRetrainGrowthPaused * current.trained_rows, paused = has_paused();
+  if (due && !waits_for_pause_) last_add_ = ticks();
+  waits_for_pause_.store(due && !paused, std::memory_order_release);
+  return due && paused;
 }
 
 SealedPtr FunnelIndex::retrain(const View& view) const try {
@@ -208,37 +239,43 @@ SealedPtr FunnelIndex::retrain(const View& view) const try {
   Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, 0, fresh.end, view, stop_);
   if (!segment) return nullptr;
   fresh.segments.push_back(std::move(*segment));
-  fresh.effort = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, {}, stop_);
-  measure_on_asked(fresh, view);
+  // On one kind of queries: the other is measured once searches have what they need most.
+  measure_into(fresh, view, has_asked());
   return std::make_shared<const Sealed>(std::move(fresh));
 } catch (const std::bad_alloc&) {
   return nullptr;
 }
 
-void FunnelIndex::measure_on_asked(Sealed& fresh, const View& view) const {
-  const std::vector<float> asked = asked_->sample();
-  if (asked.size() >= EffortTable::kAskedMin * dimension())
-    fresh.of_asked = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked, stop_);
+void FunnelIndex::measure_into(Sealed& fresh, const View& view, bool on_asked) const {
+  const std::vector<float> asked = on_asked ? asked_->sample() : std::vector<float>();
+  EffortTable measured = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked, stop_);
+  (on_asked ? fresh.asked_rows : fresh.measured_rows) = rows_.live();
+  if (on_asked)
+    fresh.of_asked = std::move(measured);
+  else
+    fresh.effort = std::move(measured);
 }
 
-SealedPtr FunnelIndex::measure_effort(const Sealed& now, const View& view) try {
-  asked_->measured();
-  if (!is_sound(0, view.count)) return nullptr;
+SealedPtr FunnelIndex::measure(const Sealed& now, const View& view, bool on_asked) try {
+  if (on_asked) asked_->measured();
+  if (!is_sound(0, view.count) || (on_asked && !has_asked())) return nullptr;
   Sealed fresh = now;
-  measure_on_asked(fresh, view);
+  measure_into(fresh, view, on_asked);
   return std::make_shared<const Sealed>(std::move(fresh));
 } catch (const std::bad_alloc&) {
   return nullptr;
 }
 
-// The newest segments join the delta until each left is kSegmentRatio times what comes after it.
+// The newest segments join the delta until each left is large beside what comes after it.
 SealedPtr FunnelIndex::compress_delta(const Sealed& now, const View& view) const try {
   Sealed fresh = now;
   fresh.end = static_cast<Slot>(view.count);
   Slot first = now.end;
+  const bool hurried = view.count - now.end >= kHurriedDeltas * options_.delta_rows;
+  const std::size_t ratio = hurried ? kHurriedSegmentRatio : kSegmentRatio;
   while (fresh.segments.size() > 1 &&
          (fresh.segments.size() >= kSegmentsMax ||
-          fresh.segments.back()->rows() < kSegmentRatio * static_cast<std::size_t>(fresh.end - first))) {
+          fresh.segments.back()->rows() < ratio * static_cast<std::size_t>(fresh.end - first))) {
     first = fresh.segments.back()->first();
     fresh.segments.pop_back();
   }
@@ -293,7 +330,7 @@ std::optional<FunnelRequest> FunnelIndex::plan(const Sealed& now, const SearchRe
 
 Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& request) const try {
   const bool approximate = request.recall_target <= EffortTable::kTargets.back();
-  if (approximate && !wanted_.exchange(true)) wake_();
+  if (approximate && (!wanted_.exchange(true) || has_paused())) wake_();
   MNEME_TRY(damage());
   const SealedPtr now = approximate ? sealed() : nullptr;
   std::optional<FunnelRequest> shared;
@@ -420,6 +457,8 @@ Result<SavedSlotsPtr> FunnelIndex::restore(const IndexHome& home, const SavedInd
   Sealed fresh;
   MNEME_ASSIGN(SavedSlotsPtr slots, files_->restore(rows_, fresh, saved, birth, read_only));
   look_again_.store(fresh.end + options_.delta_rows, std::memory_order_relaxed);
+  fresh.asked_rows = fresh.trained_rows;
+  if (fresh.effort.find(1, EffortTable::kTargets.front())) fresh.measured_rows = fresh.trained_rows;
   if (fresh.of_asked) asked_->measured_before();
   if (options_.cold) {
     rows_.blocks().keep_out_of_memory();

@@ -17,7 +17,8 @@ struct Sealed {
   Slot end = 0;                          // of the last; later slots are the delta
   EffortTable effort;                    // measured on made-up queries
   std::optional<EffortTable> of_asked;   // and on queries that were asked
-  std::size_t trained_rows = 0;
+  // Rows that lived when the centroids were found, and when the efforts were measured.
+  std::size_t trained_rows = 0, measured_rows = 0, asked_rows = 0;
 };
 using SealedPtr = std::shared_ptr<const Sealed>;
 
