@@ -213,7 +213,7 @@ class Calibration {
         raise_to_share(needs[i], n, explored(n, kinds_[i]).size() * EffortTable::kNeighbours[n], most, least);
       for (std::size_t t = 0; t < cheapest.size(); ++t)
         for (std::size_t level = 0; level < kKeepLevels; ++level) {
-          const Effort effort{least[t][level], keep_level(level), most};
+          const Effort effort{least[t][level], keep_level(level), most < lists ? most : SIZE_MAX};
           if (!std::isfinite(effort.probe_sigmas)) continue;
           const double this_cost = cost(n, effort, level);
           if (this_cost >= cheapest[t]) continue;
@@ -266,21 +266,25 @@ class Calibration {
   std::vector<std::vector<std::uint32_t>> rows_through_;
 };
 
-std::optional<Effort> EffortTable::find(std::size_t k, float recall_target) const {
+// The k-th of so many rows lies about where the k / growth-th of those measured lay. Fewer neighbours lie further out, in
+// standard deviations: by the logarithm, between those measured and beyond the first of them.
+std::optional<Effort> EffortTable::find(std::size_t k, float recall_target, double growth) const {
   const auto target = std::lower_bound(kTargets.begin(), kTargets.end(), recall_target);
   if (target == kTargets.end()) return std::nullopt;
   const auto t = static_cast<std::size_t>(target - kTargets.begin());
-  const auto above = std::lower_bound(kNeighbours.begin(), kNeighbours.end(), k);
-  const std::size_t high = std::min(static_cast<std::size_t>(above - kNeighbours.begin()), kNeighbours.size() - 1);
-  if (!efforts_[high][t] || k >= kNeighbours[high] || high == 0) return efforts_[high][t];
-  const std::optional<Effort>& low = efforts_[high - 1][t];
-  if (!low) return std::nullopt;
-  // Fewer neighbours lie further out, in standard deviations; what is between is between by the logarithm.
-  const auto log = [](std::size_t n) { return std::log(static_cast<float>(n)); };
-  const float share = (log(k) - log(kNeighbours[high - 1])) / (log(kNeighbours[high]) - log(kNeighbours[high - 1]));
-  const Effort& far = *efforts_[high][t];
-  return Effort{low->probe_sigmas + share * (far.probe_sigmas - low->probe_sigmas),
-                std::max(low->keep_sigmas, far.keep_sigmas), std::max(low->lists_max, far.lists_max)};
+  const double wanted = static_cast<double>(k) / std::max(1.0, growth);
+  std::size_t high = 0;
+  while (high + 1 < kNeighbours.size() && static_cast<double>(kNeighbours[high]) < wanted) ++high;
+  const auto measured = static_cast<double>(kNeighbours[high]);
+  if (!efforts_[high][t] || wanted == measured || (high > 0 && wanted > measured)) return efforts_[high][t];
+  const std::size_t other = high == 0 ? 1 : high - 1;
+  if (!efforts_[other][t]) return high == 0 ? efforts_[high][t] : std::nullopt;
+  const Effort &from = *efforts_[high][t], &to = *efforts_[other][t];
+  const auto share =
+      static_cast<float>(std::log(wanted / measured) / std::log(static_cast<double>(kNeighbours[other]) / measured));
+  const float probe = from.probe_sigmas + share * (to.probe_sigmas - from.probe_sigmas);
+  return Effort{high == 0 ? std::max(probe, from.probe_sigmas) : probe, std::max(from.keep_sigmas, to.keep_sigmas),
+                std::max(from.lists_max, to.lists_max)};
 }
 
 EffortTable calibrate(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,

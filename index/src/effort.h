@@ -19,8 +19,9 @@ namespace mneme::index {
 
 class EffortTable {
  public:
-  /// The effort for k neighbours at `recall_target`. @return nothing when only an exact search keeps the promise
-  std::optional<Effort> find(std::size_t k, float recall_target) const;
+  /// The effort for k neighbours at `recall_target`, of rows that are `growth` times those that this was measured on.
+  /// @return nothing when only an exact search keeps the promise
+  std::optional<Effort> find(std::size_t k, float recall_target, double growth = 1) const;
   /// FunnelSearch's nearness of all but the outermost queries that this was measured on.
   float nearness_least() const { return nearness_least_; }
   float nearness_most() const { return nearness_most_; }

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <chrono>
 #include <cmath>
 #include <functional>
 #include <new>
@@ -17,6 +16,7 @@
 #include "effort.h"
 #include "exact_search.h"
 #include "index_files.h"
+#include "load_pause.h"
 #include "mneme/base/limits.h"
 #include "mneme/base/mutex.h"
 #include "query_batch.h"
@@ -33,8 +33,8 @@ constexpr std::size_t kSegmentsMax = 6;
 constexpr std::size_t kSegmentRatio = 4, kHurriedSegmentRatio = 1, kHurriedDeltas = 4;
 // Centroids are found again when there are so many times the rows: of a load under way most would soon be replaced, and
 // a quarter as many rows give centroids that are searched about as quickly. Effort is measured more often: it is a promise.
-constexpr std::size_t kRetrainGrowth = 4, kRetrainGrowthPaused = 2, kMeasureGrowth = 2;
-constexpr std::chrono::milliseconds kPause{2000};  // without an add: no load is under way
+constexpr double kRetrainGrowth = 4, kRetrainGrowthPaused = 2, kMeasureGrowth = 2;
+constexpr double kRetrainGrowthUnlike = 1.0625;  // where rows have come that are of another kind
 constexpr std::size_t kSampleRowsPerList = 40;
 constexpr std::size_t kListsMax = 8192;
 constexpr std::size_t kScanMatches = 2048;  // a filter that keeps fewer rows is answered by scanning them
@@ -59,7 +59,7 @@ class FunnelIndex final : public RowsIndex {
 
   Result<Slot> add(RowId row, std::span<const float> vector, Lsn lsn) override {
     Result<Slot> slot = rows_.add(row, vector, lsn);
-    if (waits_for_pause_.load(std::memory_order_relaxed)) last_add_.store(ticks(), std::memory_order_relaxed);
+    pause_.added();
     const bool may_wait = !slot || !wanted_.load(std::memory_order_relaxed);
     if (!may_wait && *slot >= look_again_.load(std::memory_order_relaxed)) start_background();
     return slot;
@@ -86,6 +86,8 @@ class FunnelIndex final : public RowsIndex {
     return now ? now->end : 0;
   }
   void finish_background() override {
+    pause_.come();
+    if (pause_.has_come()) start_background();
     MutexLock lock(mutex_);
     while (busy_) idle_.wait(mutex_);
   }
@@ -99,21 +101,14 @@ class FunnelIndex final : public RowsIndex {
     MutexLock lock(mutex_);
     sealed_ = std::move(fresh);
   }
-  using Clock = std::chrono::steady_clock;
-  static Clock::rep ticks() { return Clock::now().time_since_epoch().count(); }
-  bool has_paused() const {
-    return waits_for_pause_.load(std::memory_order_acquire) &&
-           Clock::duration(ticks() - last_add_.load(std::memory_order_relaxed)) >= kPause;
-  }
-  bool is_time_after_pause(const Sealed& current, std::size_t live);
   void start_background();
   void run_background();
   bool improve();
-  SealedPtr retrain(const View& view) const;
+  SealedPtr retrain(const SealedPtr& before, const View& view) const;
   SealedPtr compress_delta(const Sealed& now, const View& view) const;
   bool has_asked() const { return asked_->sample().size() >= EffortTable::kAskedMin * dimension(); }
-  SealedPtr measure(const Sealed& now, const View& view, bool on_asked);
-  void measure_into(Sealed& fresh, const View& view, bool on_asked) const;
+  SealedPtr measure(const Sealed& now, const View& view, std::size_t live, bool on_asked);
+  void measure_into(Sealed& fresh, const View& view, std::size_t live, bool on_asked) const;
   static bool shows(const Sealed& now, const View& view);
   std::optional<FunnelRequest> plan(const Sealed& now, const SearchRequest& request, const View& view) const;
   Status search_batch(const Sealed& now, const FunnelRequest& shared, const SearchRequest& request,
@@ -133,11 +128,10 @@ class FunnelIndex final : public RowsIndex {
   }
 
   const FunnelOptions options_;
-  std::atomic<bool> stop_{false};             // what runs in the background ends soon
-  mutable std::atomic<bool> wanted_{false};   // somebody asked for an approximate answer
-  std::atomic<std::size_t> look_again_{0};    // slots from which on there may be work
-  std::atomic<bool> waits_for_pause_{false};  // there is work that a load under way would make useless
-  std::atomic<Clock::rep> last_add_{0};       // while waits_for_pause_
+  std::atomic<bool> stop_{false};            // what runs in the background ends soon
+  mutable std::atomic<bool> wanted_{false};  // somebody asked for an approximate answer
+  std::atomic<std::size_t> look_again_{0};   // slots from which on there may be work
+  LoadPause pause_;                          // for centroids that a load under way would soon make useless
 
   mutable Mutex mutex_;
   SealedPtr sealed_ MNEME_GUARDED_BY(mutex_);
@@ -182,18 +176,20 @@ bool FunnelIndex::improve() {
   const std::size_t live = rows_.live();
   const SealedPtr now = sealed();
   SealedPtr fresh;
-  if (!now ? live >= options_.rows_min : live >= kRetrainGrowth * now->trained_rows)
-    fresh = retrain(view);
-  else if (now && live >= kMeasureGrowth * (now->of_asked ? now->asked_rows : now->measured_rows))
-    fresh = measure(*now, view, has_asked());
+  const auto grown = [&](double times, std::size_t rows) {
+    return static_cast<double>(live) >= times * static_cast<double>(rows);
+  };
+  if (!now ? live >= options_.rows_min
+           : grown(has_rows_of_one_kind(*now) ? kRetrainGrowth : kRetrainGrowthUnlike, now->trained_rows))
+    fresh = retrain(now, view);
   else if (now && view.count >= now->end + options_.delta_rows)
     fresh = compress_delta(*now, view);
-  else if (now && asked_->is_time_to_measure())
-    fresh = measure(*now, view, true);
-  else if (now && live >= kMeasureGrowth * now->measured_rows)
-    fresh = measure(*now, view, false);
-  else if (now && is_time_after_pause(*now, live))
-    fresh = retrain(view);
+  else if (now && pause_.wait_for(grown(kRetrainGrowthPaused, now->trained_rows)))
+    fresh = retrain(now, view);
+  else if (now && (asked_->is_time_to_measure() || (now->of_asked && grown(kMeasureGrowth, now->asked_rows))))
+    fresh = measure(*now, view, live, true);
+  else if (now && (now->is_effort_provisional || grown(kMeasureGrowth, now->measured_rows)))
+    fresh = measure(*now, view, live, false);
   if (fresh) publish(fresh);
   const SealedPtr then = fresh ? fresh : now;
   // After a failure (no memory) the next attempt waits for as many rows again.
@@ -203,15 +199,7 @@ bool FunnelIndex::improve() {
   return fresh != nullptr;
 }
 
-// To find centroids again, which a load under way would soon make useless. A search after the pause wakes the background.
-bool FunnelIndex::is_time_after_pause(const Sealed& current, std::size_t live) {
-  const bool due = live >= kRetrainGrowthPaused * current.trained_rows, paused = has_paused();
-  if (due && !waits_for_pause_) last_add_ = ticks();
-  waits_for_pause_.store(due && !paused, std::memory_order_release);
-  return due && paused;
-}
-
-SealedPtr FunnelIndex::retrain(const View& view) const try {
+SealedPtr FunnelIndex::retrain(const SealedPtr& before, const View& view) const try {
   if (!is_sound(0, view.count)) return nullptr;
   std::vector<Slot> live;
   for (std::size_t slot = 0; slot < view.count; ++slot)
@@ -239,28 +227,34 @@ SealedPtr FunnelIndex::retrain(const View& view) const try {
   Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, 0, fresh.end, view, stop_);
   if (!segment) return nullptr;
   fresh.segments.push_back(std::move(*segment));
-  // On one kind of queries: the other is measured once searches have what they need most.
-  measure_into(fresh, view, has_asked());
+  // On queries that were asked, if there are any: what unusual ones need, in standard deviations, has changed little.
+  if (before) {
+    fresh.effort = before->effort;
+    fresh.measured_rows = before->measured_rows;
+  }
+  fresh.is_effort_provisional = true;
+  measure_into(fresh, view, live.size(), before && has_asked());
   return std::make_shared<const Sealed>(std::move(fresh));
 } catch (const std::bad_alloc&) {
   return nullptr;
 }
 
-void FunnelIndex::measure_into(Sealed& fresh, const View& view, bool on_asked) const {
+void FunnelIndex::measure_into(Sealed& fresh, const View& view, std::size_t live, bool on_asked) const {
   const std::vector<float> asked = on_asked ? asked_->sample() : std::vector<float>();
   EffortTable measured = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked, stop_);
-  (on_asked ? fresh.asked_rows : fresh.measured_rows) = rows_.live();
+  (on_asked ? fresh.asked_rows : fresh.measured_rows) = live;
   if (on_asked)
     fresh.of_asked = std::move(measured);
   else
     fresh.effort = std::move(measured);
+  fresh.is_effort_provisional = fresh.is_effort_provisional && on_asked;
 }
 
-SealedPtr FunnelIndex::measure(const Sealed& now, const View& view, bool on_asked) try {
+SealedPtr FunnelIndex::measure(const Sealed& now, const View& view, std::size_t live, bool on_asked) try {
   if (on_asked) asked_->measured();
   if (!is_sound(0, view.count) || (on_asked && !has_asked())) return nullptr;
   Sealed fresh = now;
-  measure_into(fresh, view, on_asked);
+  measure_into(fresh, view, live, on_asked);
   return std::make_shared<const Sealed>(std::move(fresh));
 } catch (const std::bad_alloc&) {
   return nullptr;
@@ -299,8 +293,12 @@ bool FunnelIndex::shows(const Sealed& now, const View& view) {
 std::optional<FunnelRequest> FunnelIndex::plan(const Sealed& now, const SearchRequest& request,
                                                const View& view) const {
   if (!shows(now, view) || request.k < 1 || request.k > limits::kNeighboursMax) return std::nullopt;
-  const std::optional<Effort> cautious = now.effort.find(request.k, request.recall_target);
-  const std::optional<Effort> usual = now.of_asked ? now.of_asked->find(request.k, request.recall_target) : cautious;
+  const auto growth = [live = static_cast<double>(rows_.live())](std::size_t rows) {
+    return live / std::max(1.0, static_cast<double>(rows));
+  };
+  const std::optional<Effort> cautious = now.effort.find(request.k, request.recall_target, growth(now.measured_rows));
+  const std::optional<Effort> usual =
+      now.of_asked ? now.of_asked->find(request.k, request.recall_target, growth(now.asked_rows)) : cautious;
   if (!usual) return std::nullopt;
   FunnelRequest plan;
   plan.k = request.k;
@@ -330,7 +328,7 @@ std::optional<FunnelRequest> FunnelIndex::plan(const Sealed& now, const SearchRe
 
 Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& request) const try {
   const bool approximate = request.recall_target <= EffortTable::kTargets.back();
-  if (approximate && (!wanted_.exchange(true) || has_paused())) wake_();
+  if (approximate && (!wanted_.exchange(true) || pause_.has_come())) wake_();
   MNEME_TRY(damage());
   const SealedPtr now = approximate ? sealed() : nullptr;
   std::optional<FunnelRequest> shared;
@@ -457,8 +455,7 @@ Result<SavedSlotsPtr> FunnelIndex::restore(const IndexHome& home, const SavedInd
   Sealed fresh;
   MNEME_ASSIGN(SavedSlotsPtr slots, files_->restore(rows_, fresh, saved, birth, read_only));
   look_again_.store(fresh.end + options_.delta_rows, std::memory_order_relaxed);
-  fresh.asked_rows = fresh.trained_rows;
-  if (fresh.effort.find(1, EffortTable::kTargets.front())) fresh.measured_rows = fresh.trained_rows;
+  fresh.measured_rows = fresh.asked_rows = fresh.trained_rows;
   if (fresh.of_asked) asked_->measured_before();
   if (options_.cold) {
     rows_.blocks().keep_out_of_memory();
