@@ -19,35 +19,6 @@ namespace mneme::index {
 namespace {
 
 constexpr int kIterations = 6;  // later ones move rows between neighbours that are probed together anyway
-constexpr std::size_t kRowsAtATime = 64;
-
-// The nearest of `count` centroids for each of `rows` rows: largest x·c − ‖c‖²/2.
-void assign_rows(const float* rows, std::size_t row_count, const float* centroids, const float* half_squared_norms,
-                 std::size_t count, std::size_t dimension, std::uint32_t* nearest, float* best) {
-  tbb::parallel_for(tbb::blocked_range<std::size_t>(0, (row_count + kRowsAtATime - 1) / kRowsAtATime),
-                    [&](const auto& r) {
-                      std::vector<float> products(kRowsAtATime * count);
-                      for (std::size_t piece = r.begin(); piece < r.end(); ++piece) {
-                        const std::size_t first = piece * kRowsAtATime;
-                        const std::size_t n = std::min(kRowsAtATime, row_count - first);
-                        inner_products_batch(rows + first * dimension, n, centroids, count, dimension, products.data());
-                        for (std::size_t i = 0; i < n; ++i) {
-                          const float* const product = products.data() + i * count;
-                          std::uint32_t at = 0;
-                          float most = product[0] - half_squared_norms[0];
-                          for (std::uint32_t c = 1; c < count; ++c) {
-                            const float value = product[c] - half_squared_norms[c];
-                            if (value > most) {
-                              most = value;
-                              at = c;
-                            }
-                          }
-                          nearest[first + i] = at;
-                          if (best != nullptr) best[first + i] = most;
-                        }
-                      }
-                    });
-}
 
 std::vector<float> half_squared_norms_of(const std::vector<float>& centroids, std::size_t dimension) {
   std::vector<float> halves(centroids.size() / dimension);
@@ -98,8 +69,7 @@ class Assigner final : public faiss::IndexFlatL2 {
     const std::vector<float> halves = half_squared_norms_of(centroids, dimension);
     std::vector<std::uint32_t> nearest(static_cast<std::size_t>(n));
     std::vector<float> best(nearest.size());
-    assign_rows(x, nearest.size(), centroids.data(), halves.data(), halves.size(), dimension, nearest.data(),
-                best.data());
+    NearestCentroid(centroids, halves).find(centroids, halves, {x, nearest.size() * dimension}, nearest, best);
     for (std::size_t i = 0; i < nearest.size(); ++i) {
       labels[i] = nearest[i];
       distances[i] = -2 * best[i];  // without the row's own norm, which moves nothing
@@ -118,7 +88,8 @@ Clusters::Clusters(std::vector<float> centroids, std::size_t dimension)
       half_squared_norms_(half_squared_norms_of(centroids_, dimension)),
       levels_(centroids_.size()),
       level_sizes_(half_squared_norms_.size()),
-      levels_max_(levels_for(dimension)) {
+      levels_max_(levels_for(dimension)),
+      nearest_(centroids_, half_squared_norms_) {
   for (std::size_t i = 0; i < count(); ++i) {
     float largest = 0;
     for (std::size_t d = 0; d < dimension; ++d) largest = std::max(largest, std::abs(centroid(i)[d]));
@@ -171,8 +142,8 @@ Result<Clusters> Clusters::train(std::span<const float> rows, std::size_t dimens
 }
 
 void Clusters::assign(std::span<const float> rows, std::span<std::uint32_t> nearest) const {
-  assign_rows(rows.data(), nearest.size(), centroids_.data(), half_squared_norms_.data(), count(), dimension_,
-              nearest.data(), nullptr);
+  std::vector<float> best(nearest.size());
+  nearest_.find(centroids_, half_squared_norms_, rows, nearest, best);
 }
 
 }  // namespace mneme::index

@@ -9,6 +9,7 @@
 
 #include "huge_array.h"
 #include "mneme/base/result.h"
+#include "nearest_centroid.h"
 
 namespace mneme::index {
 
@@ -32,7 +33,7 @@ class Clusters {
   float half_squared_norm(std::size_t i) const { return half_squared_norms_[i]; }
   std::uint64_t bytes_used() const {
     return (centroids_.size() + half_squared_norms_.size() + level_sizes_.size()) * sizeof(float) +
-           levels_.bytes_used();
+           levels_.bytes_used() + nearest_.bytes_used();
   }
 
   /// out[i] = query · centroid i.
@@ -56,6 +57,7 @@ class Clusters {
   std::vector<float> level_sizes_;
   int levels_max_ = 0;
   float level_size_most_ = 0, norm_most_ = 0;
+  NearestCentroid nearest_;
 };
 
 }  // namespace mneme::index

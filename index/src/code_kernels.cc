@@ -15,6 +15,9 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#undef MNEME_UNROLL
+#define MNEME_UNROLL _Pragma("GCC unroll 16")  // or sums lie in memory
+
 HWY_BEFORE_NAMESPACE();
 namespace mneme::index::HWY_NAMESPACE {
 
@@ -147,6 +150,97 @@ void SixteenBitProducts(const std::int16_t* query, const std::int16_t* rows, std
 #endif
 }
 
+float ToEightBit(const float* values, std::size_t count, std::int8_t* out) {
+  const hn::CappedTag<float, 16> floats;
+  const hn::Rebind<std::int8_t, decltype(floats)> bytes;
+  const std::size_t lanes = hn::Lanes(floats), whole = count / lanes * lanes;
+  auto most = hn::Zero(floats);
+  for (std::size_t i = 0; i < whole; i += lanes) most = hn::Max(most, hn::Abs(hn::LoadU(floats, values + i)));
+  float largest = hn::GetLane(hn::MaxOfLanes(floats, most));
+  for (std::size_t i = whole; i < count; ++i) largest = std::max(largest, std::abs(values[i]));
+  const float step = largest / 127, inverse = step > 0 ? 127 / largest : 0;
+  const auto scale = hn::Set(floats, inverse);
+  for (std::size_t i = 0; i < whole; i += lanes)
+    hn::StoreU(hn::DemoteTo(bytes, hn::NearestInt(hn::Mul(hn::LoadU(floats, values + i), scale))), bytes, out + i);
+  for (std::size_t i = whole; i < count; ++i) out[i] = static_cast<std::int8_t>(std::lrint(values[i] * inverse));
+  return step;
+}
+
+#if HWY_TARGET == HWY_AVX3_DL
+bool EightBitBatchesAreQuick() { return true; }
+
+// Some rows against one block: each lane sums for one centroid, four dimensions at a time.
+template <std::size_t R>
+MNEME_WITH_VNNI inline void eight_bit_rows(const std::int8_t* rows, const std::uint8_t* levels, std::size_t dimension,
+                                           std::size_t stride, std::int32_t* out) {
+  constexpr std::size_t kVectors = kCentroidBlock / 16;
+  __m512i sums[R][kVectors];
+  MNEME_UNROLL
+  for (std::size_t r = 0; r < R; ++r) MNEME_UNROLL
+  for (std::size_t v = 0; v < kVectors; ++v) sums[r][v] = _mm512_setzero_si512();
+  for (std::size_t d = 0; d < dimension; d += 4, levels += 4 * kCentroidBlock) {
+    __m512i level[kVectors];
+    MNEME_UNROLL
+    for (std::size_t v = 0; v < kVectors; ++v) level[v] = _mm512_loadu_si512(levels + 64 * v);
+    MNEME_UNROLL
+    for (std::size_t r = 0; r < R; ++r) {
+      std::int32_t four;
+      __builtin_memcpy(&four, rows + r * dimension + d, sizeof four);
+      const __m512i values = _mm512_set1_epi32(four);
+      MNEME_UNROLL
+      for (std::size_t v = 0; v < kVectors; ++v) sums[r][v] = _mm512_dpbusd_epi32(sums[r][v], level[v], values);
+    }
+  }
+  MNEME_UNROLL
+  for (std::size_t r = 0; r < R; ++r) MNEME_UNROLL
+  for (std::size_t v = 0; v < kVectors; ++v) _mm512_storeu_si512(out + r * stride + 16 * v, sums[r][v]);
+}
+
+MNEME_WITH_VNNI void EightBitProductsBatch(const std::int8_t* rows, std::size_t row_count, const std::uint8_t* levels,
+                                           std::size_t blocks, std::size_t dimension, std::int32_t* out) {
+  constexpr std::size_t kRows = 6;  // and a block's levels are what the registers hold
+  const std::size_t stride = blocks * kCentroidBlock;
+  for (std::size_t block = 0; block < blocks; ++block, levels += kCentroidBlock * dimension, out += kCentroidBlock) {
+    std::size_t r = 0;
+    for (; r + kRows <= row_count; r += kRows)
+      eight_bit_rows<kRows>(rows + r * dimension, levels, dimension, stride, out + r * stride);
+    for (; r < row_count; ++r) eight_bit_rows<1>(rows + r * dimension, levels, dimension, stride, out + r * stride);
+  }
+}
+#else
+bool EightBitBatchesAreQuick() { return false; }
+
+void EightBitProductsBatch(const std::int8_t* rows, std::size_t row_count, const std::uint8_t* levels,
+                           std::size_t blocks, std::size_t dimension, std::int32_t* out) {
+  const std::size_t stride = blocks * kCentroidBlock;
+  for (std::size_t r = 0; r < row_count; ++r, rows += dimension)
+    for (std::size_t c = 0; c < stride; ++c) {
+      std::int32_t sum = 0;
+      for (std::size_t d = 0; d < dimension; ++d)
+        sum += static_cast<std::int32_t>(rows[d]) * levels[level_place(c, d, dimension)];
+      out[r * stride + c] = sum;
+    }
+}
+#endif
+
+float BoundScores(const CentroidScores& of, const std::int32_t* products, std::size_t count, std::int32_t bias,
+                  float step, float norm, float* most) {
+  const hn::CappedTag<float, 16> floats;
+  const hn::RebindToSigned<decltype(floats)> ints;
+  const auto steps = hn::Set(floats, step), norms = hn::Set(floats, norm);
+  auto best = hn::Set(floats, -std::numeric_limits<float>::infinity());
+  for (std::size_t i = 0; i < count; i += hn::Lanes(floats)) {
+    const auto product = hn::ConvertTo(floats, hn::Sub(hn::LoadU(ints, products + i), hn::Set(ints, bias)));
+    const auto score =
+        hn::Sub(hn::Mul(hn::Mul(product, steps), hn::LoadU(floats, of.steps + i)), hn::LoadU(floats, of.less + i));
+    const auto error = hn::MulAdd(norms, hn::LoadU(floats, of.error_of_norm + i),
+                                  hn::Mul(steps, hn::LoadU(floats, of.error_of_step + i)));
+    hn::StoreU(hn::Add(score, error), floats, most + i);
+    best = hn::Max(best, hn::Sub(score, error));
+  }
+  return hn::GetLane(hn::MaxOfLanes(floats, best));
+}
+
 // Below a vector's width butterflies would not use it; the permutations between them mix.
 void Butterflies(float* values, std::size_t size) {
   constexpr std::size_t kLeastHalf = 16;
@@ -173,6 +267,10 @@ HWY_EXPORT(ReplaceNoNumbers);
 HWY_EXPORT(EightBitProducts);
 HWY_EXPORT(SixteenBitProducts);
 HWY_EXPORT(Butterflies);
+HWY_EXPORT(ToEightBit);
+HWY_EXPORT(EightBitBatchesAreQuick);
+HWY_EXPORT(EightBitProductsBatch);
+HWY_EXPORT(BoundScores);
 
 std::size_t keep_at_least(float threshold, const Candidates& rows, std::size_t count) {
   return HWY_DYNAMIC_DISPATCH(KeepAtLeast)(threshold, rows, count);
@@ -184,6 +282,20 @@ void eight_bit_products(const std::int8_t* query, const std::uint8_t* codes, std
 void sixteen_bit_products(const std::int16_t* query, const std::int16_t* rows, std::size_t count, std::size_t stride,
                           std::int32_t* out) {
   HWY_DYNAMIC_DISPATCH(SixteenBitProducts)(query, rows, count, stride, out);
+}
+
+float to_eight_bit(const float* values, std::size_t count, std::int8_t* out) {
+  return HWY_DYNAMIC_DISPATCH(ToEightBit)(values, count, out);
+}
+bool eight_bit_batches_are_quick() { return HWY_DYNAMIC_DISPATCH(EightBitBatchesAreQuick)(); }
+void eight_bit_products_batch(const std::int8_t* rows, std::size_t row_count, const std::uint8_t* levels,
+                              std::size_t blocks, std::size_t dimension, std::int32_t* out) {
+  HWY_DYNAMIC_DISPATCH(EightBitProductsBatch)(rows, row_count, levels, blocks, dimension, out);
+}
+
+float bound_scores(const CentroidScores& of, const std::int32_t* products, std::size_t count, std::int32_t bias,
+                   float step, float norm, float* most) {
+  return HWY_DYNAMIC_DISPATCH(BoundScores)(of, products, count, bias, step, norm, most);
 }
 
 // Quickselect whose pivot is what a sample says the k-th largest is (Floyd and Rivest, 1975), split by whole vectors.

@@ -9,9 +9,9 @@
 #include <cmath>
 #include <limits>
 #include <random>
-#include <unordered_map>
 
 #include "exact_search.h"
+#include "exploration.h"
 #include "mneme/index/kernels.h"
 
 namespace mneme::index {
@@ -20,12 +20,12 @@ namespace {
 constexpr std::size_t kMadePerKind = 192;  // queries made where too few were asked
 // Queries used of each kind, by kNeighbours: a search for many says much by itself.
 constexpr std::array<std::size_t, 4> kQueriesUsed = {512, 512, 192, 64};
-constexpr float kProbeSigmasMax = 1e6F, kKeepSigmasMin = 0.5F, kKeepSigmasMax = 4, kKeepSigmasStep = 0.25F;
 // Of what the target leaves, by kNeighbours: samples are small (for one neighbour, right or wrong), and data moves on.
 constexpr std::array<float, 4> kReserveMade = {0.8F, 0.5F, 0.5F, 0.4F}, kReserveAsked = {0.6F, 0.12F, 0.12F, 0.12F};
 constexpr float kRelaxMost = 0.6F;                        // of the probing that exploring asks for
 constexpr int kRelaxTriesMade = 2, kRelaxTriesAsked = 5;  // what is asked again and again deserves more
 constexpr float kCostOfKept = 16;                         // an 8-bit product at a random place, in 1-bit estimates
+constexpr std::size_t kQueriesCosted = 128;               // about so many of a kind tell what an effort costs
 constexpr std::size_t kRowsPerNeighbour = 8;              // for fewer rows per neighbour an exact search is as quick
 
 }  // namespace
@@ -43,8 +43,8 @@ class Calibration {
     if (live_.empty()) return table;
     make_queries(asked);
     if (!find_truth()) return table;  // no memory: every search is exact until the next time
-    for (std::size_t n = 0; n < EffortTable::kNeighbours.size(); ++n)
-      if (EffortTable::kNeighbours[n] * kRowsPerNeighbour <= live_.size()) fill(table, n);
+    explore();
+    for (std::size_t n = 0; n < explored_.size() && !stop_; ++n) fill(table, n);
     if (stop_) return {};
     if (!nearness_.empty()) {
       std::sort(nearness_.begin(), nearness_.end());
@@ -79,100 +79,155 @@ class Calibration {
     kinds_ = {{0, kMadePerKind, true}, {kMadePerKind, kMadePerKind, false}};
   }
 
+  /// Of the i-th query of its kind: how many of kNeighbours it is used for.
+  std::size_t uses(std::size_t i) const {
+    std::size_t n = 0;
+    while (n < EffortTable::kNeighbours.size() && i < kQueriesUsed[n] &&
+           EffortTable::kNeighbours[n] * kRowsPerNeighbour <= live_.size())
+      ++n;
+    return n;
+  }
+
+  // As many neighbours of each query as it is used for.
   bool find_truth() {
-    SearchRequest request;
-    request.queries = queries_;
-    request.k = std::min(EffortTable::kNeighbours.back() + 1, live_.size());
-    request.as_of = view_.as_of;
-    auto hits = search_exact(rows_, request);
-    if (hits) truth_ = std::move(*hits);
-    return hits.ok();
+    truth_.resize(queries_.size() / rows_.dimension());
+    for (const Kind& kind : kinds_)
+      for (std::size_t begin = 0, end = 0; begin < kind.count; begin = end) {
+        const std::size_t used = uses(begin);
+        while (end < kind.count && uses(end) == used) ++end;
+        if (used == 0) continue;
+        SearchRequest request;
+        request.queries =
+            std::span(queries_).subspan((kind.first + begin) * rows_.dimension(), (end - begin) * rows_.dimension());
+        request.k = std::min(EffortTable::kNeighbours[used - 1] + 1, live_.size());
+        request.as_of = view_.as_of;
+        auto hits = search_exact(rows_, request);
+        if (!hits || stop_) return false;
+        std::move(hits->begin(), hits->end(), truth_.begin() + static_cast<std::ptrdiff_t>(kind.first + begin));
+      }
+    return true;
   }
 
-  /// What the queries of one kind need to find each of their neighbours, and what efforts cost them.
-  struct Needs {
-    std::vector<Explored::Row> of_neighbours;  // infinite where not even all was enough
-    std::vector<Explored> explored;
-  };
-
-  Needs explore(std::size_t n, const Kind& kind) {
-    const std::size_t k = EffortTable::kNeighbours[n], given = kind.is_row ? 1 : 0;  // a row finds itself
-    Needs needs;
-    needs.explored.resize(std::min(kind.count, kQueriesUsed[n]));
-    needs.of_neighbours.resize(needs.explored.size() * k);
-    if (n == 0) nearness_.resize(kind.first + needs.explored.size());
-    tbb::parallel_for(tbb::blocked_range<std::size_t>(0, needs.explored.size(), 4), [&](const auto& range) {
-      FunnelSearch& search = searches_.local();
-      for (std::size_t i = range.begin(); i < range.end() && !stop_; ++i) {
-        Explored& explored = needs.explored[i];
-        search.explore(rows_, codebook_, segments_,
-                       request(kind.first + i, k + given, {kProbeSigmasMax, kKeepSigmasMax}), explored);
-        std::unordered_map<Slot, Explored::Row> found;
-        for (const Explored::Row& row : explored.rows) found[row.slot] = row;
-        for (std::size_t rank = 0; rank < k; ++rank) {
-          const auto at = found.find(truth_[kind.first + i][rank + given].slot);
-          needs.of_neighbours[i * k + rank] = at != found.end() ? at->second : kNever;
+  void explore() {
+    const std::size_t dimension = rows_.dimension();
+    explored_.resize(uses(0));
+    for (auto& of_k : explored_) of_k.resize(truth_.size());
+    rows_through_.resize(truth_.size());
+    nearness_.resize(truth_.size());
+    const Explorer fresh(codebook_, segments_, delta_begin_);
+    tbb::enumerable_thread_specific<Explorer> explorers(fresh);
+    for (const Kind& kind : kinds_)
+      tbb::parallel_for(tbb::blocked_range<std::size_t>(0, kind.count, 4), [&](const auto& range) {
+        Explorer& explorer = explorers.local();
+        std::array<Explored, EffortTable::kNeighbours.size()> out;
+        for (std::size_t i = range.begin(); i < range.end() && !stop_; ++i) {
+          const std::size_t used = uses(i), at = kind.first + i;
+          if (used == 0) continue;
+          const float* const query = queries_.data() + at * dimension;
+          explorer.explore(query, inner_product_f64(query, query, dimension),
+                           std::span(EffortTable::kNeighbours).first(used), kind.is_row ? 1 : 0, truth_[at], out);
+          for (std::size_t n = 0; n < used; ++n) explored_[n][at] = std::exchange(out[n], {});
+          rows_through_[at] = explorer.rows_through();
+          nearness_[at] = explorer.nearness();
         }
-        explored.rows.shrink_to_fit();
-        if (n == 0) nearness_[kind.first + i] = explored.nearness;
-      }
-    });
-    return needs;
+      });
   }
 
-  static double cost(const std::vector<Needs>& all, const Effort& effort) {
+  /// What queries of `kind` say about the n-th of kNeighbours.
+  std::span<const Explored> explored(std::size_t n, const Kind& kind) const {
+    return std::span(explored_[n]).subspan(kind.first, std::min(kind.count, kQueriesUsed[n]));
+  }
+
+  double cost(std::size_t n, const Effort& effort, std::size_t level) const {
     std::size_t estimated = 0, kept = 0;
-    for (const Needs& needs : all)
-      for (const Explored& explored : needs.explored) {
-        const std::size_t lists = std::min(effort.lists_max, explored.lists.size());
-        for (std::size_t i = 0; i < lists && explored.lists[i].probe_sigmas <= effort.probe_sigmas; ++i)
-          estimated += explored.lists[i].rows;
-        for (const Explored::Row& row : explored.rows) kept += row.keep_sigmas <= effort.keep_sigmas ? 1 : 0;
+    for (const Kind& kind : kinds_) {
+      const std::span<const Explored> all = explored(n, kind);
+      for (std::size_t i = 0; i < all.size(); i += 1 + all.size() / kQueriesCosted) {
+        const std::size_t lists = all[i].lists_scanned(effort);
+        estimated += lists == 0 ? 0 : rows_through_[kind.first + i][lists - 1];
+        kept += all[i].kept[level];
       }
+    }
     return static_cast<double>(estimated) + kCostOfKept * static_cast<double>(kept);
   }
 
-  // The least probing with which each kind finds the share it should under the other limits; infinite if none does.
-  static float least_probing(const std::vector<Needs>& all, float keep, std::size_t lists_max, float share) {
-    float most = 0;
-    for (const Needs& needs : all) {
-      std::vector<float> probes;
-      for (const Explored::Row& row : needs.of_neighbours)
-        if (row.keep_sigmas <= keep && row.list_rank < lists_max) probes.push_back(row.probe_sigmas);
-      const auto wanted = static_cast<std::size_t>(std::ceil(share * static_cast<float>(needs.of_neighbours.size())));
-      if (probes.size() < wanted || wanted == 0) return std::numeric_limits<float>::infinity();
-      const auto last = probes.begin() + static_cast<std::ptrdiff_t>(wanted - 1);
-      std::nth_element(probes.begin(), last, probes.end());
-      most = std::max(most, *last);
+  /// Probing by target and level of keeping.
+  using Probing = std::array<std::array<float, kKeepLevels>, EffortTable::kTargets.size()>;
+
+  /// One neighbour: the probing and the level with which the whole search finds it.
+  struct Need {
+    float probing;
+    std::uint32_t level, rank;
+  };
+
+  // What queries of one kind need, least probing first.
+  std::vector<Need> needs_of(std::size_t n, const Kind& kind) const {
+    std::vector<Need> needs;
+    for (const Explored& one : explored(n, kind)) {
+      for (std::size_t i = 0; i < one.known; ++i) needs.push_back({0, 0, 0});
+      for (const Explored::Neighbour& neighbour : one.neighbours)
+        if (neighbour.level < kKeepLevels)
+          needs.push_back({one.probing[neighbour.rank], neighbour.level, neighbour.rank});
     }
-    return most;
+    std::sort(needs.begin(), needs.end(), [](const Need& a, const Need& b) { return a.probing < b.probing; });
+    return needs;
+  }
+
+  // Raises `least` to the least probing with which a kind finds the share that it should; infinite if none does.
+  void raise_to_share(const std::vector<Need>& needs, std::size_t n, std::size_t all, std::size_t lists_max,
+                      Probing& least) const {
+    std::array<std::size_t, EffortTable::kTargets.size()> wanted{};
+    for (std::size_t t = 0; t < wanted.size(); ++t)
+      wanted[t] = static_cast<std::size_t>(std::ceil(share_of(n, t) * static_cast<float>(all)));
+    Probing reached;
+    for (auto& of_target : reached) of_target.fill(std::numeric_limits<float>::infinity());
+    std::array<std::size_t, kKeepLevels> found{};
+    for (const Need& need : needs) {
+      if (need.rank >= lists_max) continue;
+      for (std::size_t level = need.level; level < kKeepLevels; ++level) {
+        ++found[level];
+        for (std::size_t t = 0; t < wanted.size(); ++t)
+          if (found[level] == wanted[t]) reached[t][level] = need.probing;
+      }
+    }
+    for (std::size_t t = 0; t < wanted.size(); ++t)
+      for (std::size_t level = 0; level < kKeepLevels; ++level)
+        least[t][level] = std::max(least[t][level], reached[t][level]);
+  }
+
+  float share_of(std::size_t n, std::size_t t) const {
+    const float reserve = (was_asked_ ? kReserveAsked : kReserveMade)[n];
+    return EffortTable::kTargets[t] + reserve * (1 - EffortTable::kTargets[t]);
   }
 
   void fill(EffortTable& table, std::size_t n) {
-    std::vector<Needs> all;
-    for (const Kind& kind : kinds_) all.push_back(explore(n, kind));
     const std::size_t lists = codebook_.clusters.count();
-    for (std::size_t t = 0; t < EffortTable::kTargets.size() && !stop_; ++t) {
-      const float reserve = (was_asked_ ? kReserveAsked : kReserveMade)[n];
-      const float share = EffortTable::kTargets[t] + reserve * (1 - EffortTable::kTargets[t]);
-      double cheapest = std::numeric_limits<double>::infinity();
-      // Made-up queries do not show how far those to come will lie: no limit of lists is taken from them.
-      for (std::size_t most = lists; most > (was_asked_ ? lists / 64 : lists - 1); most = most * 4 / 5)
-        for (float keep = kKeepSigmasMin; keep <= kKeepSigmasMax; keep += kKeepSigmasStep) {
-          const Effort effort{least_probing(all, keep, most, share), keep, most};
+    std::vector<std::vector<Need>> needs;
+    for (const Kind& kind : kinds_) needs.push_back(needs_of(n, kind));
+    std::array<double, EffortTable::kTargets.size()> cheapest;
+    cheapest.fill(std::numeric_limits<double>::infinity());
+    // Made-up queries do not show how far those to come will lie: no limit of lists is taken from them.
+    for (std::size_t most = lists; most > (was_asked_ ? lists / 64 : lists - 1) && !stop_; most = most * 4 / 5) {
+      Probing least{};
+      for (std::size_t i = 0; i < kinds_.size(); ++i)
+        raise_to_share(needs[i], n, explored(n, kinds_[i]).size() * EffortTable::kNeighbours[n], most, least);
+      for (std::size_t t = 0; t < cheapest.size(); ++t)
+        for (std::size_t level = 0; level < kKeepLevels; ++level) {
+          const Effort effort{least[t][level], keep_level(level), most < lists ? most : SIZE_MAX};
           if (!std::isfinite(effort.probe_sigmas)) continue;
-          const double this_cost = cost(all, effort);
-          if (this_cost >= cheapest) continue;
-          cheapest = this_cost;
+          const double this_cost = cost(n, effort, level);
+          if (this_cost >= cheapest[t]) continue;
+          cheapest[t] = this_cost;
           table.efforts_[n][t] = effort;
         }
-      if (table.efforts_[n][t]) relax(n, share, *table.efforts_[n][t]);
     }
+    for (std::size_t t = 0; t < cheapest.size(); ++t)
+      if (table.efforts_[n][t]) relax(n, share_of(n, t), *table.efforts_[n][t]);
   }
 
-  // What exploring says is a little too much: a search that stops early keeps what the whole one would have dropped.
-  // The least probing, of a few that are tried, with which searches still find the share.
-  void relax(std::size_t n, float share, Effort& effort) {
+  // What the whole search keeps is a little too little: one that stops early keeps what the whole one drops. The least
+  // probing, of a few that are tried, with which searches still find the share.
+  void relax(std::size_t n, float share, Effort& effort) const {
     float low = kRelaxMost * effort.probe_sigmas;
     for (int i = 0; i < (was_asked_ ? kRelaxTriesAsked : kRelaxTriesMade); ++i) {
       const Effort middle{(low + effort.probe_sigmas) / 2, effort.keep_sigmas, effort.lists_max};
@@ -184,51 +239,16 @@ class Calibration {
   }
 
   /// Of the worst kind.
-  float recall(std::size_t n, const Effort& effort) {
+  float recall(std::size_t n, const Effort& effort) const {
     float least = 1;
-    for (const Kind& kind : kinds_) least = std::min(least, recall(n, effort, kind));
+    for (const Kind& kind : kinds_) {
+      const std::span<const Explored> all = explored(n, kind);
+      std::size_t found = 0;
+      for (const Explored& one : all) found += one.found(effort);
+      least = std::min(least, static_cast<float>(found) / static_cast<float>(all.size() * EffortTable::kNeighbours[n]));
+    }
     return least;
   }
-
-  float recall(std::size_t n, const Effort& effort, const Kind& kind) {
-    const std::size_t k = EffortTable::kNeighbours[n], given = kind.is_row ? 1 : 0;
-    const std::size_t queries = std::min(kind.count, kQueriesUsed[n]);
-    std::atomic<std::size_t> right{0};
-    tbb::parallel_for(tbb::blocked_range<std::size_t>(0, queries, 4), [&](const auto& range) {
-      FunnelSearch& search = searches_.local();
-      std::vector<Hit> hits;
-      for (std::size_t i = range.begin(); i < range.end() && !stop_; ++i) {
-        search.run(rows_, codebook_, segments_, delta_begin_, request(kind.first + i, k + given, effort), hits);
-        right += right_of(hits, truth_[kind.first + i], k, given);
-      }
-    });
-    return static_cast<float>(right) / static_cast<float>(queries * k);
-  }
-
-  // Of the k best after the first `given`, which are not counted. A row that scores as well as the last is right: rows
-  // may be equal.
-  static std::size_t right_of(const std::vector<Hit>& hits, const std::vector<Hit>& truth, std::size_t k,
-                              std::size_t given) {
-    const float score = truth[k + given - 1].score;
-    const float least = score - 1e-6F * std::max(1e-6F, std::abs(score));
-    const auto right = static_cast<std::size_t>(
-        std::count_if(hits.begin(), hits.end(), [&](const Hit& hit) { return hit.score >= least; }));
-    return std::min(k, right - std::min(given, right));
-  }
-
-  FunnelRequest request(std::size_t query, std::size_t k, const Effort& effort) const {
-    const float* const values = queries_.data() + query * rows_.dimension();
-    FunnelRequest request;
-    request.query = values;
-    request.squared_norm = inner_product_f64(values, values, rows_.dimension());
-    request.k = k;
-    request.effort = effort;
-    request.view = view_;
-    return request;
-  }
-
-  static constexpr float kInfinite = std::numeric_limits<float>::infinity();
-  static constexpr Explored::Row kNever = {kNoSlot, kInfinite, kInfinite, ~std::uint32_t{0}};
 
   const ExactRows& rows_;
   const Codebook& codebook_;
@@ -242,24 +262,29 @@ class Calibration {
   bool was_asked_ = false;
   std::vector<float> nearness_;
   std::vector<std::vector<Hit>> truth_;
-  tbb::enumerable_thread_specific<FunnelSearch> searches_;
+  std::vector<std::vector<Explored>> explored_;  // by kNeighbours and query
+  std::vector<std::vector<std::uint32_t>> rows_through_;
 };
 
-std::optional<Effort> EffortTable::find(std::size_t k, float recall_target) const {
+// The k-th of so many rows lies about where the k / growth-th of those measured lay. Fewer neighbours lie further out, in
+// standard deviations: by the logarithm, between those measured and beyond the first of them.
+std::optional<Effort> EffortTable::find(std::size_t k, float recall_target, double growth) const {
   const auto target = std::lower_bound(kTargets.begin(), kTargets.end(), recall_target);
   if (target == kTargets.end()) return std::nullopt;
   const auto t = static_cast<std::size_t>(target - kTargets.begin());
-  const auto above = std::lower_bound(kNeighbours.begin(), kNeighbours.end(), k);
-  const std::size_t high = std::min(static_cast<std::size_t>(above - kNeighbours.begin()), kNeighbours.size() - 1);
-  if (!efforts_[high][t] || k >= kNeighbours[high] || high == 0) return efforts_[high][t];
-  const std::optional<Effort>& low = efforts_[high - 1][t];
-  if (!low) return std::nullopt;
-  // Fewer neighbours lie further out, in standard deviations; what is between is between by the logarithm.
-  const auto log = [](std::size_t n) { return std::log(static_cast<float>(n)); };
-  const float share = (log(k) - log(kNeighbours[high - 1])) / (log(kNeighbours[high]) - log(kNeighbours[high - 1]));
-  const Effort& far = *efforts_[high][t];
-  return Effort{low->probe_sigmas + share * (far.probe_sigmas - low->probe_sigmas),
-                std::max(low->keep_sigmas, far.keep_sigmas), std::max(low->lists_max, far.lists_max)};
+  const double wanted = static_cast<double>(k) / std::max(1.0, growth);
+  std::size_t high = 0;
+  while (high + 1 < kNeighbours.size() && static_cast<double>(kNeighbours[high]) < wanted) ++high;
+  const auto measured = static_cast<double>(kNeighbours[high]);
+  if (!efforts_[high][t] || wanted == measured || (high > 0 && wanted > measured)) return efforts_[high][t];
+  const std::size_t other = high == 0 ? 1 : high - 1;
+  if (!efforts_[other][t]) return high == 0 ? efforts_[high][t] : std::nullopt;
+  const Effort &from = *efforts_[high][t], &to = *efforts_[other][t];
+  const auto share =
+      static_cast<float>(std::log(wanted / measured) / std::log(static_cast<double>(kNeighbours[other]) / measured));
+  const float probe = from.probe_sigmas + share * (to.probe_sigmas - from.probe_sigmas);
+  return Effort{high == 0 ? std::max(probe, from.probe_sigmas) : probe, std::max(from.keep_sigmas, to.keep_sigmas),
+                std::max(from.lists_max, to.lists_max)};
 }
 
 EffortTable calibrate(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,

@@ -19,8 +19,9 @@ namespace mneme::index {
 
 class EffortTable {
  public:
-  /// The effort for k neighbours at `recall_target`. @return nothing when only an exact search keeps the promise
-  std::optional<Effort> find(std::size_t k, float recall_target) const;
+  /// The effort for k neighbours at `recall_target`, of rows that are `growth` times those that this was measured on.
+  /// @return nothing when only an exact search keeps the promise
+  std::optional<Effort> find(std::size_t k, float recall_target, double growth = 1) const;
   /// FunnelSearch's nearness of all but the outermost queries that this was measured on.
   float nearness_least() const { return nearness_least_; }
   float nearness_most() const { return nearness_most_; }
@@ -42,7 +43,7 @@ class EffortTable {
 /// Measures on `asked`, at least EffortTable::kAskedMin queries, row-major; on made-up ones where it is empty. Uses
 /// oneTBB. Pure but for time.
 /// An empty table, which is never right but always safe, once `stop` is true.
-/// Cost: an exact search of a few hundred queries, and some thousand of the funnel.
+/// Cost: an exact search of a few hundred queries, and a pass over all 1-bit codes for each.
 EffortTable calibrate(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
                       Slot delta_begin, const View& view, std::span<const float> asked, const std::atomic<bool>& stop);
 

@@ -16,6 +16,7 @@
 #include "effort.h"
 #include "exact_search.h"
 #include "index_files.h"
+#include "load_pause.h"
 #include "mneme/base/limits.h"
 #include "mneme/base/mutex.h"
 #include "query_batch.h"
@@ -27,8 +28,13 @@ namespace mneme::index {
 namespace {
 
 constexpr std::size_t kSegmentsMax = 6;
-constexpr std::size_t kSegmentRatio = 4;   // a segment is at least so many times the next, or they are merged
-constexpr std::size_t kRetrainGrowth = 2;  // centroids are found again when there are so many times the rows
+// A segment is at least so many times the next, or they are merged: less where rows come quicker than they are
+// compressed, so many times what is usually compressed at a time.
+constexpr std::size_t kSegmentRatio = 4, kHurriedSegmentRatio = 1, kHurriedDeltas = 4;
+// Centroids are found again when there are so many times the rows: of a load under way most would soon be replaced, and
+// a quarter as many rows give centroids that are searched about as quickly. Effort is measured more often: it is a promise.
+constexpr double kRetrainGrowth = 4, kRetrainGrowthPaused = 2, kMeasureGrowth = 2;
+constexpr double kRetrainGrowthUnlike = 1.0625;  // where rows have come that are of another kind
 constexpr std::size_t kSampleRowsPerList = 40;
 constexpr std::size_t kListsMax = 8192;
 // A filter that keeps fewer rows than kExactMatches is answered by an exact scan of them. All rows of one that keeps fewer
@@ -55,6 +61,7 @@ class FunnelIndex final : public RowsIndex {
 
   Result<Slot> add(RowId row, std::span<const float> vector, Lsn lsn) override {
     Result<Slot> slot = rows_.add(row, vector, lsn);
+    pause_.added();
     const bool may_wait = !slot || !wanted_.load(std::memory_order_relaxed);
     if (!may_wait && *slot >= look_again_.load(std::memory_order_relaxed)) start_background();
     return slot;
@@ -81,6 +88,8 @@ class FunnelIndex final : public RowsIndex {
     return now ? now->end : 0;
   }
   void finish_background() override {
+    pause_.come();
+    if (pause_.has_come()) start_background();
     MutexLock lock(mutex_);
     while (busy_) idle_.wait(mutex_);
   }
@@ -97,14 +106,16 @@ class FunnelIndex final : public RowsIndex {
   void start_background();
   void run_background();
   bool improve();
-  SealedPtr retrain(const View& view) const;
+  SealedPtr retrain(const SealedPtr& before, const View& view) const;
   SealedPtr compress_delta(const Sealed& now, const View& view) const;
-  void measure_on_asked(Sealed& fresh, const View& view) const;
-  SealedPtr measure_effort(const Sealed& now, const View& view);
+  bool has_asked() const { return asked_->sample().size() >= EffortTable::kAskedMin * dimension(); }
+  SealedPtr measure(const Sealed& now, const View& view, std::size_t live, bool on_asked);
+  void measure_into(Sealed& fresh, const View& view, std::size_t live, bool on_asked) const;
   static bool shows(const Sealed& now, const View& view);
   std::optional<FunnelRequest> plan(const Sealed& now, const SearchRequest& request, const View& view,
                                     std::vector<PositionBitmapPtr>& kept) const;
-  static std::optional<Effort> effort_for(const EffortTable& table, const SearchRequest& request, std::size_t as_many);
+  std::optional<Effort> effort_for(const EffortTable& table, std::size_t measured_rows, const SearchRequest& request,
+                                   std::size_t as_many) const;
   Status search_batch(const Sealed& now, const FunnelRequest& shared, const SearchRequest& request,
                       std::span<const double> squared_norms, std::span<std::vector<Hit>> hits) const;
   Status search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const;
@@ -125,6 +136,7 @@ class FunnelIndex final : public RowsIndex {
   std::atomic<bool> stop_{false};            // what runs in the background ends soon
   mutable std::atomic<bool> wanted_{false};  // somebody asked for an approximate answer
   std::atomic<std::size_t> look_again_{0};   // slots from which on there may be work
+  LoadPause pause_;                          // for centroids that a load under way would soon make useless
 
   mutable Mutex mutex_;
   SealedPtr sealed_ MNEME_GUARDED_BY(mutex_);
@@ -163,18 +175,26 @@ void FunnelIndex::run_background() {
   idle_.notify_all();
 }
 
-// One step of what there is to do. @return whether there may be more
+// One step of what there is to do, what serves searches most first. @return whether there may be more
 bool FunnelIndex::improve() {
   const View view = rows_.view(kMaxLsn);
   const std::size_t live = rows_.live();
   const SealedPtr now = sealed();
   SealedPtr fresh;
-  if (!now ? live >= options_.rows_min : live >= kRetrainGrowth * now->trained_rows)
-    fresh = retrain(view);
+  const auto grown = [&](double times, std::size_t rows) {
+    return static_cast<double>(live) >= times * static_cast<double>(rows);
+  };
+  if (!now ? live >= options_.rows_min
+           : grown(has_rows_of_one_kind(*now) ? kRetrainGrowth : kRetrainGrowthUnlike, now->trained_rows))
+    fresh = retrain(now, view);
   else if (now && view.count >= now->end + options_.delta_rows)
     fresh = compress_delta(*now, view);
-  else if (now && asked_->is_time_to_measure())
-    fresh = measure_effort(*now, view);
+  else if (now && pause_.wait_for(grown(kRetrainGrowthPaused, now->trained_rows)))
+    fresh = retrain(now, view);
+  else if (now && (asked_->is_time_to_measure() || (now->of_asked && grown(kMeasureGrowth, now->asked_rows))))
+    fresh = measure(*now, view, live, true);
+  else if (now && (now->is_effort_provisional || grown(kMeasureGrowth, now->measured_rows)))
+    fresh = measure(*now, view, live, false);
   if (fresh) publish(fresh);
   const SealedPtr then = fresh ? fresh : now;
   // After a failure (no memory) the next attempt waits for as many rows again.
@@ -184,7 +204,7 @@ bool FunnelIndex::improve() {
   return fresh != nullptr;
 }
 
-SealedPtr FunnelIndex::retrain(const View& view) const try {
+SealedPtr FunnelIndex::retrain(const SealedPtr& before, const View& view) const try {
   if (!is_sound(0, view.count)) return nullptr;
   std::vector<Slot> live;
   for (std::size_t slot = 0; slot < view.count; ++slot)
@@ -212,37 +232,49 @@ SealedPtr FunnelIndex::retrain(const View& view) const try {
   Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, 0, fresh.end, view, stop_);
   if (!segment) return nullptr;
   fresh.segments.push_back(std::move(*segment));
-  fresh.effort = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, {}, stop_);
-  measure_on_asked(fresh, view);
+  // On queries that were asked, if there are any: what unusual ones need, in standard deviations, has changed little.
+  if (before) {
+    fresh.effort = before->effort;
+    fresh.measured_rows = before->measured_rows;
+  }
+  fresh.is_effort_provisional = true;
+  measure_into(fresh, view, live.size(), before && has_asked());
   return std::make_shared<const Sealed>(std::move(fresh));
 } catch (const std::bad_alloc&) {
   return nullptr;
 }
 
-void FunnelIndex::measure_on_asked(Sealed& fresh, const View& view) const {
-  const std::vector<float> asked = asked_->sample();
-  if (asked.size() >= EffortTable::kAskedMin * dimension())
-    fresh.of_asked = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked, stop_);
+void FunnelIndex::measure_into(Sealed& fresh, const View& view, std::size_t live, bool on_asked) const {
+  const std::vector<float> asked = on_asked ? asked_->sample() : std::vector<float>();
+  EffortTable measured = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked, stop_);
+  (on_asked ? fresh.asked_rows : fresh.measured_rows) = live;
+  if (on_asked)
+    fresh.of_asked = std::move(measured);
+  else
+    fresh.effort = std::move(measured);
+  fresh.is_effort_provisional = fresh.is_effort_provisional && on_asked;
 }
 
-SealedPtr FunnelIndex::measure_effort(const Sealed& now, const View& view) try {
-  asked_->measured();
-  if (!is_sound(0, view.count)) return nullptr;
+SealedPtr FunnelIndex::measure(const Sealed& now, const View& view, std::size_t live, bool on_asked) try {
+  if (on_asked) asked_->measured();
+  if (!is_sound(0, view.count) || (on_asked && !has_asked())) return nullptr;
   Sealed fresh = now;
-  measure_on_asked(fresh, view);
+  measure_into(fresh, view, live, on_asked);
   return std::make_shared<const Sealed>(std::move(fresh));
 } catch (const std::bad_alloc&) {
   return nullptr;
 }
 
-// The newest segments join the delta until each left is kSegmentRatio times what comes after it.
+// The newest segments join the delta until each left is large beside what comes after it.
 SealedPtr FunnelIndex::compress_delta(const Sealed& now, const View& view) const try {
   Sealed fresh = now;
   fresh.end = static_cast<Slot>(view.count);
   Slot first = now.end;
+  const bool hurried = view.count - now.end >= kHurriedDeltas * options_.delta_rows;
+  const std::size_t ratio = hurried ? kHurriedSegmentRatio : kSegmentRatio;
   while (fresh.segments.size() > 1 &&
          (fresh.segments.size() >= kSegmentsMax ||
-          fresh.segments.back()->rows() < kSegmentRatio * static_cast<std::size_t>(fresh.end - first))) {
+          fresh.segments.back()->rows() < ratio * static_cast<std::size_t>(fresh.end - first))) {
     first = fresh.segments.back()->first();
     fresh.segments.pop_back();
   }
@@ -290,8 +322,9 @@ std::optional<FunnelRequest> FunnelIndex::plan(const Sealed& now, const SearchRe
     as_many = (request.k + 1) * rows / matches;  // one more, for chance
     plan.share_kept = static_cast<float>(matches) / static_cast<float>(rows);
   }
-  const std::optional<Effort> cautious = effort_for(now.effort, request, as_many);
-  const std::optional<Effort> usual = now.of_asked ? effort_for(*now.of_asked, request, as_many) : cautious;
+  const std::optional<Effort> cautious = effort_for(now.effort, now.measured_rows, request, as_many);
+  const std::optional<Effort> usual =
+      now.of_asked ? effort_for(*now.of_asked, now.asked_rows, request, as_many) : cautious;
   if (!usual) return std::nullopt;
   plan.effort = *usual;
   plan.effort_against = kAgainst;
@@ -309,12 +342,13 @@ std::optional<FunnelRequest> FunnelIndex::plan(const Sealed& now, const SearchRe
 
 // Where a filter keeps one row in ten, its k best are scattered like the ten times k best of all; where it goes with the
 // query, they are those. What finds both finds what is between.
-std::optional<Effort> FunnelIndex::effort_for(const EffortTable& table, const SearchRequest& request,
-                                              std::size_t as_many) {
+std::optional<Effort> FunnelIndex::effort_for(const EffortTable& table, std::size_t measured_rows,
+                                              const SearchRequest& request, std::size_t as_many) const {
   constexpr std::size_t kMeasuredMost = EffortTable::kNeighbours.back();
-  const std::optional<Effort> of_k = table.find(request.k, request.recall_target);
+  const double growth = static_cast<double>(rows_.live()) / std::max(1.0, static_cast<double>(measured_rows));
+  const std::optional<Effort> of_k = table.find(request.k, request.recall_target, growth);
   if (as_many <= request.k) return of_k;
-  std::optional<Effort> of_many = table.find(std::min(as_many, kMeasuredMost), request.recall_target);
+  std::optional<Effort> of_many = table.find(std::min(as_many, kMeasuredMost), request.recall_target, growth);
   if (!of_k || !of_many) return std::nullopt;
   if (as_many > kMeasuredMost && of_many->lists_max < SIZE_MAX / as_many)
     of_many->lists_max = of_many->lists_max * as_many / kMeasuredMost;
@@ -324,7 +358,7 @@ std::optional<Effort> FunnelIndex::effort_for(const EffortTable& table, const Se
 
 Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& request) const try {
   const bool approximate = request.recall_target <= EffortTable::kTargets.back();
-  if (approximate && !wanted_.exchange(true)) wake_();
+  if (approximate && (!wanted_.exchange(true) || pause_.has_come())) wake_();
   MNEME_TRY(damage());
   const SealedPtr now = approximate ? sealed() : nullptr;
   std::optional<FunnelRequest> shared;
@@ -452,6 +486,7 @@ Result<SavedSlotsPtr> FunnelIndex::restore(const IndexHome& home, const SavedInd
   Sealed fresh;
   MNEME_ASSIGN(SavedSlotsPtr slots, files_->restore(rows_, fresh, saved, birth, read_only));
   look_again_.store(fresh.end + options_.delta_rows, std::memory_order_relaxed);
+  fresh.measured_rows = fresh.asked_rows = fresh.trained_rows;
   if (fresh.of_asked) asked_->measured_before();
   if (options_.cold) {
     rows_.blocks().keep_out_of_memory();

@@ -13,7 +13,6 @@ namespace mneme::index {
 namespace {
 
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
-constexpr float kEightBitSigmas = 3;  // at so many standard errors below the k-th best a row is not scored in float32
 constexpr std::size_t kBuckets = 256;
 
 float finite(float score) {
@@ -68,33 +67,6 @@ void FunnelSearch::prepare(const Codebook& codebook, std::span<const CodeSegment
 float FunnelSearch::nearness() {
   const float best = query_.bases()[list_at(0)];
   return length_counts_ && query_.norm() > 0 ? best / query_.norm() : best;
-}
-
-void FunnelSearch::explore(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
-                           const FunnelRequest& request, Explored& explored) {
-  prepare(codebook, segments, request);
-  choose(segments, rows, request, request.effort);
-  explored.nearness = nearness();
-  const auto sigmas = [](float distance, float sigma) {
-    if (distance <= 0) return 0.0F;
-    return sigma > 0 ? distance / sigma : std::numeric_limits<float>::infinity();
-  };
-  explored.lists.clear();
-  std::vector<std::uint32_t> rank(order_.size());
-  for (std::uint32_t i = 0; i < order_.size(); ++i) {
-    const std::uint32_t list = list_at(i);
-    rank[list] = i;
-    std::size_t count = 0;
-    for (const CodeSegmentPtr& segment : segments) count += segment->list_rows(list);
-    explored.lists.push_back({sigmas(kth_ - query_.bases()[list], probe_sigma_), static_cast<std::uint32_t>(count)});
-  }
-  explored.rows.clear();
-  for (std::size_t s = 0; s < segments.size(); ++s)
-    for (std::size_t i = 0; i < kept_[s].used; ++i) {
-      const std::uint32_t position = kept_[s].positions[i];
-      explored.rows.push_back({segments[s]->slot(position), sigmas(kth_ - kept_[s].bases[i], probe_sigma_),
-                               sigmas(kth_ - kept_[s].scores[i], keep_sigma_), rank[segments[s]->list_of(position)]});
-    }
 }
 
 // Nearest first: by counting into buckets, each of which is sorted when a search comes to it. Most hold a list or two;
@@ -252,6 +224,12 @@ void FunnelSearch::raise_threshold(std::size_t k, const Effort& effort) {
   for (Kept& kept : kept_) kept.used = keep_at_least(threshold_, kept.arrays(), kept.used);
 }
 
+float FunnelSearch::eight_bit_error(const CodeQuery& query, const CodeSegment& segment) {
+  const float rows_part = segment.eight_bit_error() * query.norm();
+  const float query_part = query.eight_bit_step() / std::sqrt(12.0F) * segment.residual_length();
+  return std::sqrt(rows_part * rows_part + query_part * query_part);
+}
+
 // By 8-bit products, then in float32.
 bool FunnelSearch::decide(const ExactRows& rows, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request,
                           std::vector<Hit>& hits) {
@@ -261,9 +239,7 @@ bool FunnelSearch::decide(const ExactRows& rows, std::span<const CodeSegmentPtr>
     if (!damage_) return true;
     query_.score_eight_bit(*segments[s], kept_[s].arrays(), kept_[s].used);
     work_.kept += kept_[s].used;
-    const float rows_part = segments[s]->eight_bit_error() * query_.norm();
-    const float query_part = query_.eight_bit_step() / std::sqrt(12.0F) * segments[s]->residual_length();
-    error = std::max(error, std::sqrt(rows_part * rows_part + query_part * query_part));
+    error = std::max(error, eight_bit_error(query_, *segments[s]));
   }
   const float least = kth_best(request.k) - kEightBitSigmas * error;
   slots_.clear();

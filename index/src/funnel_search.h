@@ -50,22 +50,6 @@ struct FunnelRequest {
   bool check_visible = false;  ///< while choosing, because some compressed rows may not be visible
 };
 
-/// What the first step made of a query when it probed every list: what each effort would have found and cost.
-struct Explored {
-  struct List {
-    float probe_sigmas;  ///< from which on the list is probed
-    std::uint32_t rows;
-  };
-  struct Row {
-    Slot slot;
-    float probe_sigmas, keep_sigmas;  ///< from which on the row is found
-    std::uint32_t list_rank;          ///< of its list, in the order of probing
-  };
-  std::vector<List> lists;  ///< nearest first
-  std::vector<Row> rows;    ///< kept at the request's effort
-  float nearness = 0;
-};
-
 /// Its memory is kept from search to search. Threads: one at a time.
 class FunnelSearch {
  public:
@@ -73,14 +57,15 @@ class FunnelSearch {
   /// @return false when invisible rows took the place of visible ones: search again with check_visible
   bool run(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments, Slot delta_begin,
            const FunnelRequest& request, std::vector<Hit>& hits);
-  /// The first step alone, over every list, keeping as much as request.effort says.
-  void explore(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
-               const FunnelRequest& request, Explored& explored);
   const Work& work() const { return work_; }
   /// Not ok: something that the last run() needed is damaged, and its hits mean nothing.
   const Status& damage() const { return damage_; }
   /// How near the query lies to its nearest centroid: the score of the two, for a query of length 1 where length counts.
   float nearness();
+
+  /// At so many standard errors below the k-th best by its 8-bit code a row is not scored in float32.
+  static constexpr float kEightBitSigmas = 3;
+  static float eight_bit_error(const CodeQuery& query, const CodeSegment& segment);
 
  private:
   void prepare(const Codebook& codebook, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request);

@@ -11,6 +11,7 @@
 
 #include "code_kernels.h"
 #include "mneme/index/kernels.h"
+#include "nearest_centroid.h"
 #include "rotation.h"
 
 namespace mneme::index {
@@ -238,6 +239,64 @@ TEST_P(CodeKernels, MultiplyEightBitCodesWithoutOverflow) {
         for (std::size_t d = 0; d < stride; ++d) want += codes[positions[i] * stride + d] * query[d];
         ASSERT_EQ(out[i], want) << "stride " << stride << " row " << i;
       }
+    }
+  }
+}
+
+TEST_P(CodeKernels, MultiplyBatchesOfRowsAndCentroidsWithoutOverflow) {
+  for (const std::size_t dimension : {64UL, 384UL, 4096UL})
+    for (const bool extreme : {false, true}) {
+      constexpr std::size_t kRows = 8, kBlocks = 2, kCentroids = kBlocks * kCentroidBlock;
+      std::vector<std::int8_t> rows(kRows * dimension);
+      std::vector<std::uint8_t> levels(kCentroids * dimension);
+      for (std::int8_t& value : rows)
+        value = static_cast<std::int8_t>(extreme ? -127 : static_cast<int>(random_() % 255) - 127);
+      for (std::uint8_t& value : levels) value = static_cast<std::uint8_t>(extreme ? 255 : random_());
+      std::vector<std::int32_t> out(kRows * kCentroids);
+      eight_bit_products_batch(rows.data(), kRows, levels.data(), kBlocks, dimension, out.data());
+      for (std::size_t r = 0; r < kRows; ++r)
+        for (std::size_t c = 0; c < kCentroids; ++c) {
+          std::int64_t want = 0;
+          for (std::size_t d = 0; d < dimension; ++d)
+            want += rows[r * dimension + d] * levels[level_place(c, d, dimension)];
+          ASSERT_EQ(out[r * kCentroids + c], want) << "dimension " << dimension << " row " << r << " centroid " << c;
+        }
+    }
+}
+
+TEST_P(CodeKernels, RoundToEightBits) {
+  for (const std::size_t count : {1UL, 15UL, 64UL, 384UL}) {
+    std::vector<float> values(count);
+    for (float& value : values) value = uniform(3);
+    std::vector<std::int8_t> levels(count);
+    const float step = to_eight_bit(values.data(), count, levels.data());
+    for (std::size_t i = 0; i < count; ++i)
+      ASSERT_NEAR(static_cast<float>(levels[i]) * step, values[i], 0.501F * step) << "count " << count;
+  }
+  std::vector<float> zeros(64);
+  std::vector<std::int8_t> levels(64, 1);
+  EXPECT_EQ(to_eight_bit(zeros.data(), zeros.size(), levels.data()), 0);
+  EXPECT_EQ(levels, std::vector<std::int8_t>(64));
+}
+
+TEST_P(CodeKernels, FindTheNearestCentroidAsALoopDoes) {
+  constexpr std::size_t kDimension = 128, kCentroids = 70, kRows = 200;
+  for (const float far : {0.0F, 100.0F, 1e19F}) {  // from the origin, where little of a level is left for a difference
+    std::vector<float> centroids(kCentroids * kDimension), rows(kRows * kDimension), halves(kCentroids);
+    for (float& value : centroids) value = far + uniform(1);
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = centroids[i % centroids.size()] + uniform(2);
+    for (std::size_t c = 0; c < kCentroids; ++c)
+      halves[c] = inner_product(&centroids[c * kDimension], &centroids[c * kDimension], kDimension) / 2;
+    std::vector<std::uint32_t> nearest(kRows);
+    std::vector<float> best(kRows);
+    NearestCentroid(centroids, halves).find(centroids, halves, rows, nearest, best);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      ASSERT_LT(nearest[r], kCentroids);
+      if (far > 1000) continue;  // squares overflow: any will do
+      float most = -std::numeric_limits<float>::infinity();
+      for (std::size_t c = 0; c < kCentroids; ++c)
+        most = std::max(most, inner_product(&rows[r * kDimension], &centroids[c * kDimension], kDimension) - halves[c]);
+      EXPECT_NEAR(best[r], most, 1e-5F * std::abs(most) + 1e-3F) << "far " << far << " row " << r;
     }
   }
 }

@@ -1,0 +1,41 @@
+// LoadPause: tells when a load of rows has paused, for work that the rest of the load would make useless.
+//
+// Nothing is noted, and no clock read, but while such work waits.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+
+namespace mneme::index {
+
+/// Threads: added() of the writer, wait_for() of one at a time in the background, the others of any.
+class LoadPause {
+ public:
+  void added() {
+    if (awaited_.load(std::memory_order_relaxed)) last_add_.store(ticks(), std::memory_order_relaxed);
+  }
+  /// It is waited for, and nothing was added for so long that no load is under way.
+  bool has_come() const {
+    return awaited_.load(std::memory_order_acquire) &&
+           Clock::duration(ticks() - last_add_.load(std::memory_order_relaxed)) >= kPause;
+  }
+  /// Waits for it while there is work that does. @return whether to do that work now
+  bool wait_for(bool work) {
+    const bool here = has_come();
+    if (work && !awaited_) last_add_ = ticks();
+    awaited_.store(work && !here, std::memory_order_release);
+    return work && here;
+  }
+  /// As if nothing had been added for that long.
+  void come() { last_add_.store(ticks() - Clock::duration(kPause).count(), std::memory_order_relaxed); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kPause{250};
+  static Clock::rep ticks() { return Clock::now().time_since_epoch().count(); }
+
+  std::atomic<bool> awaited_{false};
+  std::atomic<Clock::rep> last_add_{0};  // while awaited_
+};
+
+}  // namespace mneme::index
