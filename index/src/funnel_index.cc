@@ -193,7 +193,7 @@ bool FunnelIndex::improve() {
     fresh = retrain(now, view);
   else if (now && (asked_->is_time_to_measure() || (now->of_asked && grown(kMeasureGrowth, now->asked_rows))))
     fresh = measure(*now, view, live, true);
-  else if (now && (now->is_effort_provisional || grown(kMeasureGrowth, now->measured_rows)))
+  else if (now && (now->is_effort_provisional || grown(kMeasureGrowth, now->measured_rows)) && !pause_.may_be_near())
     fresh = measure(*now, view, live, false);
   if (fresh) publish(fresh);
   const SealedPtr then = fresh ? fresh : now;

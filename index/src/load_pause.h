@@ -5,10 +5,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <utility>
 
 namespace mneme::index {
 
-/// Threads: added() of the writer, wait_for() of one at a time in the background, the others of any.
+/// Threads: added() of the writer, has_come() and come() of any, the others of one at a time in the background.
 class LoadPause {
  public:
   void added() {
@@ -22,10 +23,15 @@ class LoadPause {
   /// Waits for it while there is work that does. @return whether to do that work now
   bool wait_for(bool work) {
     const bool here = has_come();
-    if (work && !awaited_) last_add_ = ticks();
+    if (work && !awaited_) {
+      last_add_ = ticks();
+      may_be_near_ = true;
+    }
     awaited_.store(work && !here, std::memory_order_release);
     return work && here;
   }
+  /// It is waited for, and nobody has asked yet: other work may wait as well, once.
+  bool may_be_near() { return awaited_ && std::exchange(may_be_near_, false); }
   /// As if nothing had been added for that long.
   void come() { last_add_.store(ticks() - Clock::duration(kPause).count(), std::memory_order_relaxed); }
 
@@ -36,6 +42,7 @@ class LoadPause {
 
   std::atomic<bool> awaited_{false};
   std::atomic<Clock::rep> last_add_{0};  // while awaited_
+  bool may_be_near_ = false;
 };
 
 }  // namespace mneme::index
