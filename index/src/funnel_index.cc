@@ -15,6 +15,7 @@
 #include "asked_queries.h"
 #include "effort.h"
 #include "exact_search.h"
+#include "funnel_plan.h"
 #include "index_files.h"
 #include "load_pause.h"
 #include "mneme/base/limits.h"
@@ -37,13 +38,6 @@ constexpr double kRetrainGrowth = 4, kRetrainGrowthPaused = 2, kMeasureGrowth = 
 constexpr double kRetrainGrowthUnlike = 1.0625;  // where rows have come that are of another kind
 constexpr std::size_t kSampleRowsPerList = 40;
 constexpr std::size_t kListsMax = 8192;
-// A filter that keeps fewer rows than kExactMatches is answered by an exact scan of them. All rows of one that keeps fewer
-// than kScoredMatches and kScoredPerNeighbour × k, or than one in kScoredShare, are scored by their 8-bit codes.
-constexpr std::size_t kExactMatches = 64, kScoredMatches = 4096, kScoredPerNeighbour = 16, kScoredShare = 128;
-constexpr Effort kEverything{1e6F, 4, SIZE_MAX};
-// At least, for a filter that goes against the query, which no effort was measured on: many rows lie about as far, so
-// that the best estimates are those with the luckiest errors, four standard ones of many thousand.
-constexpr Effort kAgainst{6, 6, SIZE_MAX};
 
 std::size_t lists_for(std::size_t rows) {
   return std::clamp<std::size_t>(static_cast<std::size_t>(1.5 * std::sqrt(static_cast<double>(rows))), 16, kListsMax);
@@ -111,11 +105,6 @@ class FunnelIndex final : public RowsIndex {
   bool has_asked() const { return asked_->sample().size() >= EffortTable::kAskedMin * dimension(); }
   SealedPtr measure(const Sealed& now, const View& view, std::size_t live, bool on_asked);
   void measure_into(Sealed& fresh, const View& view, std::size_t live, bool on_asked) const;
-  static bool shows(const Sealed& now, const View& view);
-  std::optional<FunnelRequest> plan(const Sealed& now, const SearchRequest& request, const View& view,
-                                    std::vector<PositionBitmapPtr>& kept) const;
-  std::optional<Effort> effort_for(const EffortTable& table, std::size_t measured_rows, const SearchRequest& request,
-                                   std::size_t as_many) const;
   Status search_batch(const Sealed& now, const FunnelRequest& shared, const SearchRequest& request,
                       std::span<const double> squared_norms, std::span<std::vector<Hit>> hits) const;
   Status search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const;
@@ -287,75 +276,6 @@ SealedPtr FunnelIndex::compress_delta(const Sealed& now, const View& view) const
   return nullptr;
 }
 
-// A segment is made without rows that were dead by then, which an earlier view may show.
-bool FunnelIndex::shows(const Sealed& now, const View& view) {
-  return std::all_of(now.segments.begin(), now.segments.end(), [&](const CodeSegmentPtr& segment) {
-    return segment->as_of() <= view.as_of || segment->dead_before() == 0;
-  });
-}
-
-// What all queries of a request share, or nothing when they are better answered exactly. `kept` is its to fill and must
-// outlive it.
-std::optional<FunnelRequest> FunnelIndex::plan(const Sealed& now, const SearchRequest& request, const View& view,
-                                               std::vector<PositionBitmapPtr>& kept) const {
-  if (!shows(now, view) || request.k < 1 || request.k > limits::kNeighboursMax) return std::nullopt;
-  FunnelRequest plan;
-  plan.k = request.k;
-  plan.view = view;
-  // Compressed rows that this view does not show: those that died since, and those born after it.
-  const std::size_t dead = view.count - std::min(view.count, rows_.live());
-  for (const CodeSegmentPtr& segment : now.segments)
-    plan.check_visible |= segment->as_of() > view.as_of || segment->dead_before() != dead;
-  std::size_t as_many = request.k;
-  if (request.filter != nullptr) {
-    std::size_t rows = 0, matches = 0;
-    for (const CodeSegmentPtr& segment : now.segments) {
-      kept.push_back(segment->keep(*request.filter));
-      rows += segment->rows();
-      matches += kept.back()->count();
-    }
-    if (matches < kExactMatches) return std::nullopt;
-    plan.filter = request.filter;
-    plan.kept = kept;
-    plan.score_all_kept = matches < std::max(kScoredMatches + kScoredPerNeighbour * request.k, rows / kScoredShare);
-    if (plan.score_all_kept) return plan;
-    as_many = (request.k + 1) * rows / matches;  // one more, for chance
-    plan.share_kept = static_cast<float>(matches) / static_cast<float>(rows);
-  }
-  const std::optional<Effort> cautious = effort_for(now.effort, now.measured_rows, request, as_many);
-  const std::optional<Effort> usual =
-      now.of_asked ? effort_for(*now.of_asked, now.asked_rows, request, as_many) : cautious;
-  if (!usual) return std::nullopt;
-  plan.effort = *usual;
-  plan.effort_against = kAgainst;
-  if (cautious) {
-    plan.effort_against.probe_sigmas = std::max(kAgainst.probe_sigmas, cautious->probe_sigmas);
-    plan.effort_against.keep_sigmas = std::max(kAgainst.keep_sigmas, cautious->keep_sigmas);
-  }
-  if (now.of_asked) {
-    plan.effort_of_unusual = cautious.value_or(kEverything);
-    plan.nearness_least = now.of_asked->nearness_least();
-    plan.nearness_most = now.of_asked->nearness_most();
-  }
-  return plan;
-}
-
-// Where a filter keeps one row in ten, its k best are scattered like the ten times k best of all; where it goes with the
-// query, they are those. What finds both finds what is between.
-std::optional<Effort> FunnelIndex::effort_for(const EffortTable& table, std::size_t measured_rows,
-                                              const SearchRequest& request, std::size_t as_many) const {
-  constexpr std::size_t kMeasuredMost = EffortTable::kNeighbours.back();
-  const double growth = static_cast<double>(rows_.live()) / std::max(1.0, static_cast<double>(measured_rows));
-  const std::optional<Effort> of_k = table.find(request.k, request.recall_target, growth);
-  if (as_many <= request.k) return of_k;
-  std::optional<Effort> of_many = table.find(std::min(as_many, kMeasuredMost), request.recall_target, growth);
-  if (!of_k || !of_many) return std::nullopt;
-  if (as_many > kMeasuredMost && of_many->lists_max < SIZE_MAX / as_many)
-    of_many->lists_max = of_many->lists_max * as_many / kMeasuredMost;
-  return Effort{std::max(of_k->probe_sigmas, of_many->probe_sigmas), std::max(of_k->keep_sigmas, of_many->keep_sigmas),
-                std::max(of_k->lists_max, of_many->lists_max)};
-}
-
 Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& request) const try {
   const bool approximate = request.recall_target <= EffortTable::kTargets.back();
   if (approximate && (!wanted_.exchange(true) || pause_.has_come())) wake_();
@@ -364,7 +284,7 @@ Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& r
   std::optional<FunnelRequest> shared;
   std::vector<PositionBitmapPtr> kept;
   if (now && !request.queries.empty() && request.queries.size() % dimension() == 0)
-    shared = plan(*now, request, rows_.view(request.as_of), kept);
+    shared = plan_search(rows_, *now, request, rows_.view(request.as_of), kept);
   if (!shared) return search_exact(rows_, request);
   const std::size_t count = request.queries.size() / dimension();
   std::vector<double> squared_norms(count);

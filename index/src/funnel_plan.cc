@@ -1,0 +1,90 @@
+#include "funnel_plan.h"
+
+#include <algorithm>
+
+#include "mneme/base/limits.h"
+
+namespace mneme::index {
+namespace {
+
+// A filter that keeps fewer rows than kExactMatches is answered by an exact scan of them. All rows of one that keeps fewer
+// than kScoredMatches and kScoredPerNeighbour × k, or than one in kScoredShare, are scored by their 8-bit codes.
+constexpr std::size_t kExactMatches = 64, kScoredMatches = 4096, kScoredPerNeighbour = 16, kScoredShare = 128;
+constexpr Effort kEverything{1e6F, 4, SIZE_MAX};
+// At least, for a filter that goes against the query, which no effort was measured on: many rows lie about as far, so
+// that the best estimates are those with the luckiest errors, four standard ones of many thousand.
+constexpr Effort kAgainst{6, 6, SIZE_MAX};
+
+// A segment is made without rows that were dead by then, which an earlier view may show.
+bool shows(const Sealed& now, const View& view) {
+  return std::all_of(now.segments.begin(), now.segments.end(), [&](const CodeSegmentPtr& segment) {
+    return segment->as_of() <= view.as_of || segment->dead_before() == 0;
+  });
+}
+
+// Where a filter keeps one row in ten, its k best are scattered like the ten times k best of all; where it goes with the
+// query, they are those. What finds both finds what is between.
+std::optional<Effort> effort_for(const EffortTable& table, double growth, const SearchRequest& request,
+                                 std::size_t as_many) {
+  constexpr std::size_t kMeasuredMost = EffortTable::kNeighbours.back();
+  const std::optional<Effort> of_k = table.find(request.k, request.recall_target, growth);
+  if (as_many <= request.k) return of_k;
+  std::optional<Effort> of_many = table.find(std::min(as_many, kMeasuredMost), request.recall_target, growth);
+  if (!of_k || !of_many) return std::nullopt;
+  if (as_many > kMeasuredMost && of_many->lists_max < SIZE_MAX / as_many)
+    of_many->lists_max = of_many->lists_max * as_many / kMeasuredMost;
+  return Effort{std::max(of_k->probe_sigmas, of_many->probe_sigmas), std::max(of_k->keep_sigmas, of_many->keep_sigmas),
+                std::max(of_k->lists_max, of_many->lists_max)};
+}
+
+}  // namespace
+
+std::optional<FunnelRequest> plan_search(const ExactRows& rows, const Sealed& now, const SearchRequest& request,
+                                         const View& view, std::vector<PositionBitmapPtr>& kept) {
+  if (!shows(now, view) || request.k < 1 || request.k > limits::kNeighboursMax) return std::nullopt;
+  FunnelRequest plan;
+  plan.k = request.k;
+  plan.view = view;
+  // Compressed rows that this view does not show: those that died since, and those born after it.
+  const std::size_t dead = view.count - std::min(view.count, rows.live());
+  for (const CodeSegmentPtr& segment : now.segments)
+    plan.check_visible |= segment->as_of() > view.as_of || segment->dead_before() != dead;
+  std::size_t as_many = request.k;
+  if (request.filter != nullptr) {
+    std::size_t compressed = 0, matches = 0;
+    for (const CodeSegmentPtr& segment : now.segments) {
+      kept.push_back(segment->keep(*request.filter));
+      compressed += segment->rows();
+      matches += kept.back()->count();
+    }
+    if (matches < kExactMatches) return std::nullopt;
+    plan.filter = request.filter;
+    plan.kept = kept;
+    plan.score_all_kept =
+        matches < std::max(kScoredMatches + kScoredPerNeighbour * request.k, compressed / kScoredShare);
+    if (plan.score_all_kept) return plan;
+    as_many = (request.k + 1) * compressed / matches;  // one more, for chance
+    plan.share_kept = static_cast<float>(matches) / static_cast<float>(compressed);
+  }
+  const auto growth = [live = static_cast<double>(rows.live())](std::size_t measured) {
+    return live / std::max(1.0, static_cast<double>(measured));
+  };
+  const std::optional<Effort> cautious = effort_for(now.effort, growth(now.measured_rows), request, as_many);
+  const std::optional<Effort> usual =
+      now.of_asked ? effort_for(*now.of_asked, growth(now.asked_rows), request, as_many) : cautious;
+  if (!usual) return std::nullopt;
+  plan.effort = *usual;
+  plan.effort_against = kAgainst;
+  if (cautious) {
+    plan.effort_against.probe_sigmas = std::max(kAgainst.probe_sigmas, cautious->probe_sigmas);
+    plan.effort_against.keep_sigmas = std::max(kAgainst.keep_sigmas, cautious->keep_sigmas);
+  }
+  if (now.of_asked) {
+    plan.effort_of_unusual = cautious.value_or(kEverything);
+    plan.nearness_least = now.of_asked->nearness_least();
+    plan.nearness_most = now.of_asked->nearness_most();
+  }
+  return plan;
+}
+
+}  // namespace mneme::index
