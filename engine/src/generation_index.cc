@@ -113,28 +113,32 @@ Result<IndexStatePtr> GenerationIndex::acquire(const LoadFn& load) {
     fresh->base = *base;
   else
     done = base.status();
-  std::vector<Change> changes;
-  while (done.ok()) {
+  done = finish(fresh, nullptr, std::move(done));
+  if (!done.ok()) return done.with_context("loading the index of generation " + std::to_string(info_.id.value));
+  return IndexStatePtr(fresh);
+}
+
+// Adds what was recorded and puts `fresh` in the place of `old`, unless something else has come there; `done`: of what
+// filled it. Ends the recording.
+Status GenerationIndex::finish(const std::shared_ptr<IndexState>& fresh, const std::shared_ptr<IndexState>& old,
+                               Status done) {
+  constexpr std::size_t kFew = 64;  // enough to add while publication waits
+  for (std::vector<Change> changes; done.ok();) {
     {
       MutexLock lock(mutex_);
       std::swap(changes, backlog_);
-      if (changes.size() <= 64) {  // few enough to add while publication waits
+      if (changes.size() <= kFew) {
         done = drain(*fresh, changes);
-        recording_ = false;
-        backlog_.clear();
-        if (done.ok()) replace(fresh);
+        if (done.ok() && state_ == old) replace(fresh);
         break;
       }
     }
     done = drain(*fresh, changes);
   }
-  if (!done.ok()) {
-    MutexLock lock(mutex_);
-    recording_ = false;
-    backlog_.clear();
-    return done.with_context("loading the index of generation " + std::to_string(info_.id.value));
-  }
-  return IndexStatePtr(fresh);
+  MutexLock lock(mutex_);
+  recording_ = false;
+  backlog_.clear();
+  return done;
 }
 
 Status GenerationIndex::compact_if_worthwhile(Lsn oldest) {
@@ -165,11 +169,9 @@ Status GenerationIndex::compact_if_worthwhile(Lsn oldest) {
                       old->vectors->vector(slot), as_of);
   }
   fresh->base = as_of;
-  MutexLock lock(mutex_);
-  if (done.ok()) done = drain(*fresh, backlog_);
-  recording_ = false;
-  backlog_.clear();
-  if (done.ok() && state_ == old) replace(fresh);
+  // Without memory for its codes it is searched exactly until there are some.
+  if (done.ok()) (void)fresh->vectors->continue_from(*old->vectors);
+  (void)finish(fresh, old, std::move(done));  // what does not become of it is tried again
   return sound;
 }
 

@@ -159,6 +159,8 @@ class GenerationIndex {
   void apply(IndexState& state, const Change& change) MNEME_REQUIRES(mutex_);
   std::unique_ptr<index::VectorIndex> make_vectors() const MNEME_EXCLUDES(mutex_);
   Status drain(IndexState& state, std::vector<Change>& changes);
+  Status finish(const std::shared_ptr<IndexState>& fresh, const std::shared_ptr<IndexState>& old, Status done)
+      MNEME_REQUIRES(load_mutex_) MNEME_EXCLUDES(mutex_);
   void replace(std::shared_ptr<IndexState> state) MNEME_REQUIRES(mutex_) MNEME_EXCLUDES(shown_mutex_);
 
   const GenerationInfo info_;

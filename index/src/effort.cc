@@ -21,7 +21,9 @@ constexpr std::size_t kMadePerKind = 192;  // queries made where too few were as
 // Queries used of each kind, by kNeighbours: a search for many says much by itself.
 constexpr std::array<std::size_t, 4> kQueriesUsed = {512, 512, 192, 64};
 // Of what the target leaves, by kNeighbours: samples are small (for one neighbour, right or wrong), and data moves on.
-constexpr std::array<float, 4> kReserveMade = {0.8F, 0.5F, 0.5F, 0.4F}, kReserveAsked = {0.6F, 0.16F, 0.16F, 0.14F};
+constexpr std::array<float, 4> kReserveMade = {0.8F, 0.5F, 0.5F, 0.4F}, kReserveAsked = {0.6F, 0.1F, 0.1F, 0.1F};
+// … and as much more for each target as luck counts for more where few may be missed.
+constexpr std::array<float, 3> kLuckOfAsked = {1, 1, 1.7F};
 constexpr float kRelaxMost = 0.6F;                        // of the probing that exploring asks for
 constexpr int kRelaxTriesMade = 2, kRelaxTriesAsked = 5;  // what is asked again and again deserves more
 constexpr float kCostOfKept = 16;                         // an 8-bit product at a random place, in 1-bit estimates
@@ -196,7 +198,7 @@ class Calibration {
   }
 
   float share_of(std::size_t n, std::size_t t) const {
-    const float reserve = (was_asked_ ? kReserveAsked : kReserveMade)[n];
+    const float reserve = was_asked_ ? std::min(kReserveAsked[n] * kLuckOfAsked[t], 0.8F) : kReserveMade[n];
     return EffortTable::kTargets[t] + reserve * (1 - EffortTable::kTargets[t]);
   }
 
@@ -283,8 +285,14 @@ std::optional<Effort> EffortTable::find(std::size_t k, float recall_target, doub
   const auto share =
       static_cast<float>(std::log(wanted / measured) / std::log(static_cast<double>(kNeighbours[other]) / measured));
   const float probe = from.probe_sigmas + share * (to.probe_sigmas - from.probe_sigmas);
+  std::size_t lists_max = std::max(from.lists_max, to.lists_max);
+  if (lists_max < SIZE_MAX && high > 0) {
+    const auto lists = static_cast<float>(from.lists_max) +
+                       share * (static_cast<float>(to.lists_max) - static_cast<float>(from.lists_max));
+    lists_max = static_cast<std::size_t>(std::ceil(lists));
+  }
   return Effort{high == 0 ? std::max(probe, from.probe_sigmas) : probe, std::max(from.keep_sigmas, to.keep_sigmas),
-                std::max(from.lists_max, to.lists_max)};
+                lists_max};
 }
 
 EffortTable calibrate(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,

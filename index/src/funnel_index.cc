@@ -77,6 +77,7 @@ class FunnelIndex final : public RowsIndex {
   }
   /// Takes what a save has left, in an empty index.
   Result<SavedSlotsPtr> restore(const IndexHome& home, const SavedIndex& saved, Lsn birth, bool read_only);
+  Status continue_from(const VectorIndex& before) override;
   std::size_t compressed() const override {
     const SealedPtr now = sealed();
     return now ? now->end : 0;
@@ -149,6 +150,12 @@ tbb::task_arena& background() {
   return arena;
 }
 
+// All processors, for work after which searches are far quicker, and which comes when no load is under way.
+tbb::task_arena& whole_machine() {
+  static tbb::task_arena arena(tbb::this_task_arena::max_concurrency(), 1, tbb::task_arena::priority::low);
+  return arena;
+}
+
 void FunnelIndex::start_background() {
   MutexLock lock(mutex_);
   if (busy_ || stop_) return;
@@ -179,7 +186,7 @@ bool FunnelIndex::improve() {
   else if (now && view.count >= now->end + options_.delta_rows)
     fresh = compress_delta(*now, view);
   else if (now && pause_.wait_for(grown(kRetrainGrowthPaused, now->trained_rows)))
-    fresh = retrain(now, view);
+    whole_machine().execute([&] { fresh = retrain(now, view); });
   else if (now && (asked_->is_time_to_measure() || (now->of_asked && grown(kMeasureGrowth, now->asked_rows))))
     fresh = measure(*now, view, live, true);
   else if (now && (now->is_effort_provisional || grown(kMeasureGrowth, now->measured_rows)) && !pause_.may_be_near())
@@ -274,6 +281,27 @@ SealedPtr FunnelIndex::compress_delta(const Sealed& now, const View& view) const
   return std::make_shared<const Sealed>(std::move(fresh));
 } catch (const std::bad_alloc&) {
   return nullptr;
+}
+
+Status FunnelIndex::continue_from(const VectorIndex& before) try {
+  const auto* const other = dynamic_cast<const FunnelIndex*>(&before);
+  const SealedPtr theirs = other != nullptr ? other->sealed() : nullptr;
+  if (!theirs || rows_.live() < options_.rows_min) return ok_status();
+  const View view = rows_.view(kMaxLsn);
+  Sealed fresh = *theirs;
+  fresh.end = static_cast<Slot>(view.count);
+  fresh.segments.clear();
+  Result<CodeSegmentPtr> segment{Code::Busy, ""};
+  background().execute([&] { segment = CodeSegment::encode(rows_, fresh.codebook, 0, fresh.end, view, stop_); });
+  if (!segment) return segment.status();
+  fresh.segments.push_back(std::move(*segment));
+  if (fresh.of_asked) asked_->measured_before();
+  wanted_ = true;
+  look_again_.store(fresh.end + options_.delta_rows, std::memory_order_relaxed);
+  publish(std::make_shared<const Sealed>(std::move(fresh)));
+  return ok_status();
+} catch (const std::bad_alloc&) {
+  return {Code::Busy, "index: no memory to compress the rows of an index again"};
 }
 
 Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& request) const try {

@@ -13,7 +13,7 @@ constexpr std::size_t kExactMatches = 64, kScoredMatches = 4096, kScoredPerNeigh
 constexpr Effort kEverything{1e6F, 4, SIZE_MAX};
 // At least, for a filter that goes against the query, which no effort was measured on: many rows lie about as far, so
 // that the best estimates are those with the luckiest errors, four standard ones of many thousand.
-constexpr Effort kAgainst{6, 6, SIZE_MAX};
+constexpr Effort kAgainst{5, 5, SIZE_MAX}, kAgainstForMost{6, 6, SIZE_MAX};
 
 // A segment is made without rows that were dead by then, which an earlier view may show.
 bool shows(const Sealed& now, const View& view) {
@@ -74,10 +74,10 @@ std::optional<FunnelRequest> plan_search(const ExactRows& rows, const Sealed& no
       now.of_asked ? effort_for(*now.of_asked, growth(now.asked_rows), request, as_many) : cautious;
   if (!usual) return std::nullopt;
   plan.effort = *usual;
-  plan.effort_against = kAgainst;
+  plan.effort_against = request.recall_target > 0.95F ? kAgainstForMost : kAgainst;
   if (cautious) {
-    plan.effort_against.probe_sigmas = std::max(kAgainst.probe_sigmas, cautious->probe_sigmas);
-    plan.effort_against.keep_sigmas = std::max(kAgainst.keep_sigmas, cautious->keep_sigmas);
+    plan.effort_against.probe_sigmas = std::max(plan.effort_against.probe_sigmas, cautious->probe_sigmas);
+    plan.effort_against.keep_sigmas = std::max(plan.effort_against.keep_sigmas, cautious->keep_sigmas);
   }
   if (now.of_asked) {
     plan.effort_of_unusual = cautious.value_or(kEverything);

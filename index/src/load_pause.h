@@ -37,7 +37,7 @@ class LoadPause {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::milliseconds kPause{250};
+  static constexpr std::chrono::milliseconds kPause{150};
   static Clock::rep ticks() { return Clock::now().time_since_epoch().count(); }
 
   std::atomic<bool> awaited_{false};

@@ -321,6 +321,29 @@ TEST_F(FilteredFunnelTest, ForgetsErasedRows) {
   }
 }
 
+TEST_F(FunnelIndexTest, ContinuesFromAnIndexWhosePlaceItTakes) {
+  open_funnel(48, Metric::Cosine);
+  const Rows centres = clusters(20, 2);
+  Rows rows, queries;
+  for (int i = 0; i < 6000; ++i) rows.push_back(sum(centres[random_() % 20], gaussian()));
+  for (int i = 0; i < 100; ++i) queries.push_back(sum(centres[random_() % 20], gaussian()));
+  put_all(rows);
+  index_->finish_background();
+  const std::unique_ptr<VectorIndex> before = std::move(index_);
+  for (const bool has_rows : {true, false}) {
+    open(48, Metric::Cosine);
+    index_ = make_funnel_index(48, Metric::Cosine, {.rows_min = 1024, .delta_rows = 128});
+    next_row_ = 0;
+    if (has_rows) put_all(rows);
+    ASSERT_TRUE(index_->continue_from(*before));
+    EXPECT_EQ(index_->compressed(), has_rows ? rows.size() : 0);  // with nothing left to the background
+    if (has_rows) expect_promise(queries, "continued");
+  }
+  put_all(rows);
+  ASSERT_TRUE(index_->continue_from(*make_exact_index(48, Metric::Cosine)));
+  EXPECT_EQ(index_->compressed(), 0U) << "an index without codes has nothing to give";
+}
+
 TEST_F(FunnelIndexTest, AnswersManyQueriesAsItAnswersEachAlone) {
   open_funnel(32, Metric::InnerProduct);
   for (int i = 0; i < 3000; ++i) put(next_row_++, gaussian());

@@ -95,6 +95,11 @@ class VectorIndex {
   virtual std::uint64_t bytes_used() const = 0;
   virtual Lsn reflected() const = 0;  ///< last change seen
 
+  /// For an index that takes the place of `before` and holds its live rows: compresses them as `before` did and keeps the
+  /// promise as it did, so that searches do not begin anew. Where `before` has nothing to give, nothing is done.
+  /// Threads: as add(). @error Busy  no memory; searches are exact until the background has compressed
+  virtual Status continue_from(const VectorIndex& /*before*/) { return ok_status(); }
+
   /// Slots below this are in the form that approximate searches use; later ones are scanned. 0 where there is none.
   virtual std::size_t compressed() const { return 0; }
   // Saving, where the index can: see saved_index.h. One thread at a time, beside the writer and searches.
