@@ -83,10 +83,12 @@ class FunnelIndex final : public RowsIndex {
     return now ? now->end : 0;
   }
   void finish_background() override {
-    pause_.come();
-    if (pause_.has_come()) start_background();
-    MutexLock lock(mutex_);
-    while (busy_) idle_.wait(mutex_);
+    do {
+      pause_.come();
+      if (pause_.has_come()) start_background();
+      MutexLock lock(mutex_);
+      while (busy_) idle_.wait(mutex_);
+    } while (pause_.is_awaited() && !stop_);
   }
 
  private:

@@ -15,6 +15,11 @@ constexpr Effort kEverything{1e6F, 4, SIZE_MAX};
 // that the best estimates are those with the luckiest errors, four standard ones of many thousand.
 constexpr Effort kAgainst{5, 5, SIZE_MAX}, kAgainstForMost{6, 6, SIZE_MAX};
 
+// A table that was measured on less than half of the rows, the others having come since, is not relied upon alone: the
+// rows that centroids were found for lie nearer to them than those to come.
+constexpr double kGrowthMost = 2;
+constexpr Effort kUnmeasured{4, 4, SIZE_MAX};
+
 // A segment is made without rows that were dead by then, which an earlier view may show.
 bool shows(const Sealed& now, const View& view) {
   return std::all_of(now.segments.begin(), now.segments.end(), [&](const CodeSegmentPtr& segment) {
@@ -22,19 +27,24 @@ bool shows(const Sealed& now, const View& view) {
   });
 }
 
+Effort more_of_both(const Effort& a, const Effort& b) {
+  return {std::max(a.probe_sigmas, b.probe_sigmas), std::max(a.keep_sigmas, b.keep_sigmas),
+          std::max(a.lists_max, b.lists_max)};
+}
+
 // Where a filter keeps one row in ten, its k best are scattered like the ten times k best of all; where it goes with the
 // query, they are those. What finds both finds what is between.
 std::optional<Effort> effort_for(const EffortTable& table, double growth, const SearchRequest& request,
                                  std::size_t as_many) {
   constexpr std::size_t kMeasuredMost = EffortTable::kNeighbours.back();
-  const std::optional<Effort> of_k = table.find(request.k, request.recall_target, growth);
+  std::optional<Effort> of_k = table.find(request.k, request.recall_target, growth);
+  if (of_k && growth > kGrowthMost) of_k = more_of_both(*of_k, kUnmeasured);
   if (as_many <= request.k) return of_k;
   std::optional<Effort> of_many = table.find(std::min(as_many, kMeasuredMost), request.recall_target, growth);
   if (!of_k || !of_many) return std::nullopt;
   if (as_many > kMeasuredMost && of_many->lists_max < SIZE_MAX / as_many)
     of_many->lists_max = of_many->lists_max * as_many / kMeasuredMost;
-  return Effort{std::max(of_k->probe_sigmas, of_many->probe_sigmas), std::max(of_k->keep_sigmas, of_many->keep_sigmas),
-                std::max(of_k->lists_max, of_many->lists_max)};
+  return more_of_both(*of_k, *of_many);
 }
 
 }  // namespace
@@ -75,10 +85,7 @@ std::optional<FunnelRequest> plan_search(const ExactRows& rows, const Sealed& no
   if (!usual) return std::nullopt;
   plan.effort = *usual;
   plan.effort_against = request.recall_target > 0.95F ? kAgainstForMost : kAgainst;
-  if (cautious) {
-    plan.effort_against.probe_sigmas = std::max(plan.effort_against.probe_sigmas, cautious->probe_sigmas);
-    plan.effort_against.keep_sigmas = std::max(plan.effort_against.keep_sigmas, cautious->keep_sigmas);
-  }
+  if (cautious) plan.effort_against = more_of_both(plan.effort_against, *cautious);
   if (now.of_asked) {
     plan.effort_of_unusual = cautious.value_or(kEverything);
     plan.nearness_least = now.of_asked->nearness_least();

@@ -9,7 +9,7 @@
 
 namespace mneme::index {
 
-/// Threads: added() of the writer, has_come() and come() of any, the others of one at a time in the background.
+/// Threads: added() of the writer, is_awaited(), has_come() and come() of any, the others of one at a time in the background.
 class LoadPause {
  public:
   void added() {
@@ -20,6 +20,7 @@ class LoadPause {
     return awaited_.load(std::memory_order_acquire) &&
            Clock::duration(ticks() - last_add_.load(std::memory_order_relaxed)) >= kPause;
   }
+  bool is_awaited() const { return awaited_.load(std::memory_order_acquire); }
   /// Waits for it while there is work that does. @return whether to do that work now
   bool wait_for(bool work) {
     const bool here = has_come();

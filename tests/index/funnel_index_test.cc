@@ -321,6 +321,27 @@ TEST_F(FilteredFunnelTest, ForgetsErasedRows) {
   }
 }
 
+// What was measured on few rows does not hold for several times as many, and nobody waits until it is measured again.
+TEST_F(FunnelIndexTest, KeepsItsPromiseBetweenALoadAndWhatFollowsIt) {
+  for (const int more : {1150, 2000, 2900, 4600}) {
+    open_funnel(64, Metric::Cosine);
+    next_row_ = 0;
+    const Rows centres = clusters(40, 2);
+    const auto row = [&] { return sum(centres[random_() % 40], gaussian(0.7F)); };
+    Rows first, load, queries;
+    for (int i = 0; i < 1100; ++i) first.push_back(row());
+    for (int i = 0; i < more; ++i) load.push_back(row());
+    for (int i = 0; i < 150; ++i) queries.push_back(row());
+    put_all(first);
+    index_->finish_background();
+    put_all(load);
+    for (const std::size_t k : {1UL, 10UL})
+      for (const float target : {0.95F, 0.99F})
+        EXPECT_GE(recall(queries, k, target), target - 0.01 - sampling_error(target, k * queries.size()))
+            << more << " more rows, k " << k << ", target " << target;
+  }
+}
+
 TEST_F(FunnelIndexTest, ContinuesFromAnIndexWhosePlaceItTakes) {
   open_funnel(48, Metric::Cosine);
   const Rows centres = clusters(20, 2);
