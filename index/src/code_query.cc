@@ -72,7 +72,7 @@ void CodeQuery::score_eight_bit(const CodeSegment& segment, const Candidates& ro
   products_.resize(count);
   eight_bit_products(eight_bit_.data(), segment.eight_bit(), rotated_.size(), {rows.positions, count},
                      products_.data());
-  const std::int32_t bias = 128 * sum_of_eight_bit_;  // codes are stored 128 too high
+  const std::int32_t bias = eight_bit_bias();
   for (std::size_t i = 0; i < count; ++i) {
     const std::uint32_t at = rows.positions[i];
     rows.scores[i] = rows.bases[i] + segment.scale(at) * eight_bit_scale_ * static_cast<float>(products_[i] - bias) +

@@ -30,6 +30,9 @@ class CodeQuery {
   std::span<const float> bases() const { return bases_; }
   /// Scores of rows by their 8-bit codes, in place of the estimates.
   void score_eight_bit(const CodeSegment& segment, const Candidates& rows, std::size_t count);
+  /// Its levels, rotation.size() of them, and what codes, stored 128 too high, add to a product with them.
+  std::span<const std::int8_t> eight_bit() const { return eight_bit_; }
+  std::int32_t eight_bit_bias() const { return 128 * sum_of_eight_bit_; }
   /// Largest level of the 8-bit query in units of its values: half of it is what rounding may leave.
   float eight_bit_step() const { return eight_bit_scale_; }
 

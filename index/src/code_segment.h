@@ -58,6 +58,8 @@ class CodeSegment {
   Slot slot(std::uint32_t position) const { return slots_[position]; }
   const std::uint8_t* eight_bit() const { return eight_bit_.data(); }
   float scale(std::uint32_t position) const { return scales_[position]; }
+  const float* scales() const { return scales_.data(); }
+  const float* offsets() const { return offsets_.empty() ? nullptr : offsets_.data(); }  ///< squared L2 only
   float offset(std::uint32_t position) const { return offsets_.empty() ? 0 : offsets_[position]; }
 
   /// Standard deviation of the 1-bit estimate of a unit query, the mean over rows.

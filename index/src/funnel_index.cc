@@ -1,7 +1,5 @@
 #include "mneme/index/funnel_index.h"
 
-#include <tbb/blocked_range.h>
-#include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
 #include <algorithm>
@@ -15,12 +13,12 @@
 #include "asked_queries.h"
 #include "effort.h"
 #include "exact_search.h"
+#include "funnel_batch.h"
 #include "funnel_plan.h"
 #include "index_files.h"
 #include "load_pause.h"
 #include "mneme/base/limits.h"
 #include "mneme/base/mutex.h"
-#include "query_batch.h"
 #include "rows_index.h"
 #include "sealed.h"
 #include "vector_check.h"
@@ -108,9 +106,6 @@ class FunnelIndex final : public RowsIndex {
   bool has_asked() const { return asked_->sample().size() >= EffortTable::kAskedMin * dimension(); }
   SealedPtr measure(const Sealed& now, const View& view, std::size_t live, bool on_asked);
   void measure_into(Sealed& fresh, const View& view, std::size_t live, bool on_asked) const;
-  Status search_batch(const Sealed& now, const FunnelRequest& shared, const SearchRequest& request,
-                      std::span<const double> squared_norms, std::span<std::vector<Hit>> hits) const;
-  Status search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const;
   // Whether rows that a step in the background reads, perhaps restored and not looked at yet, may be read.
   bool is_sound(std::size_t first, std::size_t end) const {
     const Status sound = rows_.blocks().verify(first, end);
@@ -325,54 +320,13 @@ Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& r
     squared_norms[i] = *norm;
   }
   std::vector<std::vector<Hit>> hits(count);
-  MNEME_TRY(search_batch(*now, *shared, request, squared_norms, hits));
+  const AskedFn asked = [this](std::span<const float> query, bool unusual) {
+    if (asked_->remember(query, unusual)) wake_();
+  };
+  MNEME_TRY(search_queries(rows_, *now, *shared, request, squared_norms, !options_.cold, asked, hits));
   return hits;
 } catch (const std::bad_alloc&) {
   return {Code::Busy, "index: search: no memory for the " + std::to_string(request.k) + " best of each query"};
-}
-
-Status FunnelIndex::search_batch(const Sealed& now, const FunnelRequest& shared, const SearchRequest& request,
-                                 std::span<const double> squared_norms, std::span<std::vector<Hit>> hits) const {
-  Mutex failed_mutex;
-  Status failed;
-  const std::size_t at_a_time = QueryBatch::queries_max(*now.codebook);
-  for (std::size_t first = 0; first < hits.size(); first += at_a_time) {
-    const std::size_t count = std::min(at_a_time, hits.size() - first);
-    std::optional<QueryBatch> batch;
-    if (count >= QueryBatch::kMin)
-      batch.emplace(*now.codebook, request.queries.subspan(first * dimension(), count * dimension()), request.parallel);
-    const auto some = [&](std::size_t begin, std::size_t end) {
-      FunnelRequest one = shared;
-      for (std::size_t at = begin; at < end; ++at) {
-        const std::size_t i = batch ? batch->order()[at] : at;
-        one.query = request.queries.data() + (first + i) * dimension();
-        one.squared_norm = squared_norms[first + i];
-        if (batch) one.rotated = batch->rotated(i);
-        if (Status done = search_one(now, one, hits[first + i]); !done) {
-          MutexLock lock(failed_mutex);
-          failed = std::move(done);
-          return;
-        }
-      }
-    };
-    if (count > 1 && request.parallel)
-      tbb::parallel_for(tbb::blocked_range<std::size_t>(0, count), [&](const auto& r) { some(r.begin(), r.end()); });
-    else
-      some(0, count);
-    if (!failed) return failed;
-  }
-  return ok_status();
-}
-
-Status FunnelIndex::search_one(const Sealed& now, FunnelRequest request, std::vector<Hit>& hits) const {
-  thread_local FunnelSearch search;
-  const bool whole = search.run(rows_, *now.codebook, now.segments, now.end, request, hits);
-  MNEME_TRY(search.damage());
-  if (asked_->remember({request.query, dimension()}, search.work().unusual)) wake_();
-  if (whole) return ok_status();
-  request.check_visible = true;
-  search.run(rows_, *now.codebook, now.segments, now.end, request, hits);
-  return search.damage();
 }
 
 std::uint64_t FunnelIndex::bytes_used() const {

@@ -33,14 +33,17 @@ bool FunnelSearch::run(const ExactRows& rows, const Codebook& codebook, std::spa
     take_kept(segments, rows, request);
   else
     choose(segments, rows, request, work_.unusual ? request.effort_of_unusual : request.effort);
-  const bool whole = decide(rows, segments, request, hits);
-  score_delta(rows, delta_begin, request, hits);
-  if (hits.size() > request.k) {
-    std::nth_element(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(request.k), hits.end(), better);
-    hits.resize(request.k);
-  }
-  std::sort(hits.begin(), hits.end(), better);
-  return whole;
+  choose_again(segments, request.k);
+  return !damage_ || decide(rows, delta_begin, request, hits);
+}
+
+bool FunnelSearch::finish(const ExactRows& rows, std::span<const Slot> chosen, Slot delta_begin,
+                          const FunnelRequest& request, std::vector<Hit>& hits) {
+  hits.clear();
+  work_ = {};
+  damage_ = {};
+  slots_.assign(chosen.begin(), chosen.end());
+  return decide(rows, delta_begin, request, hits);
 }
 
 void FunnelSearch::prepare(const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
@@ -230,26 +233,37 @@ float FunnelSearch::eight_bit_error(const CodeQuery& query, const CodeSegment& s
   return std::sqrt(rows_part * rows_part + query_part * query_part);
 }
 
-// By 8-bit products, then in float32.
-bool FunnelSearch::decide(const ExactRows& rows, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request,
-                          std::vector<Hit>& hits) {
+// By 8-bit products, into slots_.
+void FunnelSearch::choose_again(std::span<const CodeSegmentPtr> segments, std::size_t k) {
   float error = 0;
   for (std::size_t s = 0; s < segments.size(); ++s) {
     damage_ = segments[s]->verify({kept_[s].positions.data(), kept_[s].used});
-    if (!damage_) return true;
+    if (!damage_) return;
     query_.score_eight_bit(*segments[s], kept_[s].arrays(), kept_[s].used);
     work_.kept += kept_[s].used;
     error = std::max(error, eight_bit_error(query_, *segments[s]));
   }
-  const float least = kth_best(request.k) - kEightBitSigmas * error;
+  const float least = kth_best(k) - kEightBitSigmas * error;
   slots_.clear();
   for (std::size_t s = 0; s < segments.size(); ++s)
     for (std::size_t i = 0; i < kept_[s].used; ++i)
       if (kept_[s].scores[i] >= least) slots_.push_back(segments[s]->slot(kept_[s].positions[i]));
+}
+
+// Among slots_ and what has no codes, in float32.
+bool FunnelSearch::decide(const ExactRows& rows, Slot delta_begin, const FunnelRequest& request,
+                          std::vector<Hit>& hits) {
   const std::size_t chosen = slots_.size();
   std::erase_if(slots_, [&](Slot slot) { return !rows.visible(slot, request.view); });
+  const bool whole = chosen == slots_.size() || slots_.size() >= request.k || request.check_visible;
   score(rows, request, hits);
-  return chosen == slots_.size() || slots_.size() >= request.k || request.check_visible;
+  score_delta(rows, delta_begin, request, hits);
+  if (hits.size() > request.k) {
+    std::nth_element(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(request.k), hits.end(), better);
+    hits.resize(request.k);
+  }
+  std::sort(hits.begin(), hits.end(), better);
+  return whole;
 }
 
 // Appends the rows of slots_ with their float32 scores.

@@ -57,6 +57,9 @@ class FunnelSearch {
   /// @return false when invisible rows took the place of visible ones: search again with check_visible
   bool run(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments, Slot delta_begin,
            const FunnelRequest& request, std::vector<Hit>& hits);
+  /// The end of run() for rows that were chosen by 8-bit codes already.
+  bool finish(const ExactRows& rows, std::span<const Slot> chosen, Slot delta_begin, const FunnelRequest& request,
+              std::vector<Hit>& hits);
   const Work& work() const { return work_; }
   /// Not ok: something that the last run() needed is damaged, and its hits mean nothing.
   const Status& damage() const { return damage_; }
@@ -81,8 +84,8 @@ class FunnelSearch {
   void drop_invisible(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
                       const View& view);
   void raise_threshold(std::size_t k, const Effort& effort);
-  bool decide(const ExactRows& rows, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request,
-              std::vector<Hit>& hits);
+  void choose_again(std::span<const CodeSegmentPtr> segments, std::size_t k);
+  bool decide(const ExactRows& rows, Slot delta_begin, const FunnelRequest& request, std::vector<Hit>& hits);
   void score(const ExactRows& rows, const FunnelRequest& request, std::vector<Hit>& hits);
   void score_delta(const ExactRows& rows, Slot begin, const FunnelRequest& request, std::vector<Hit>& hits);
   float kth_best(std::size_t k);
