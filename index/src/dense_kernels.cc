@@ -5,6 +5,7 @@
 
 #include "dense_kernels.h"
 
+#include <algorithm>
 #include <limits>
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -71,20 +72,23 @@ void DenseScores(const std::int32_t* products, std::size_t rows, const float* sc
   const hn::CappedTag<float, kDenseQueries> floats;
   const hn::RebindToSigned<decltype(floats)> ints;
   const std::size_t lanes = hn::Lanes(floats);
-  for (std::size_t r = 0; r < rows; ++r) {
-    unsigned all = 0;
-    for (std::size_t q = 0; q < kDenseQueries; q += lanes) {
-      const std::size_t at = r * kDenseQueries + q;
-      const auto product = hn::Sub(hn::LoadU(ints, products + at), hn::LoadU(ints, queries.biases + q));
-      const auto step = hn::Mul(hn::Set(floats, scales[r]), hn::LoadU(floats, queries.steps + q));
-      auto score = hn::MulAdd(hn::ConvertTo(floats, product), step, hn::LoadU(floats, queries.bases + q));
+  std::fill_n(reached, rows, std::uint16_t{0});
+  for (std::size_t q = 0; q < kDenseQueries; q += lanes) {
+    const auto bias = hn::LoadU(ints, queries.biases + q);
+    const auto step = hn::LoadU(floats, queries.steps + q);
+    const auto base = hn::LoadU(floats, queries.bases + q);
+    const auto least = hn::LoadU(floats, queries.least + q);
+    for (std::size_t r = 0; r < rows; ++r) {
+      const auto product = hn::ConvertTo(floats, hn::Sub(hn::LoadU(ints, products + r * kDenseQueries + q), bias));
+      auto score = hn::MulAdd(product, hn::Mul(hn::Set(floats, scales[r]), step), base);
       if (offsets != nullptr) score = hn::Add(score, hn::Set(floats, offsets[r]));
-      hn::StoreU(score, floats, scores + at);
+      const auto counts = hn::Gt(score, least);
+      if (hn::AllFalse(floats, counts)) continue;
+      hn::StoreU(score, floats, scores + r * kDenseQueries + q);
       std::uint8_t bits[8] = {};
-      hn::StoreMaskBits(floats, hn::Gt(score, hn::LoadU(floats, queries.least + q)), bits);
-      all |= (bits[0] | static_cast<unsigned>(bits[1]) << 8) << q;
+      hn::StoreMaskBits(floats, counts, bits);
+      reached[r] = static_cast<std::uint16_t>(reached[r] | (bits[0] | static_cast<unsigned>(bits[1]) << 8) << q);
     }
-    reached[r] = static_cast<std::uint16_t>(all);
   }
 }
 

@@ -40,7 +40,8 @@ struct DenseQueries {
   const float* bases;          ///< what the query scores with the centroid of the rows' list
   const float* least;          ///< a score that counts is higher
 };
-/// scores[r × kDenseQueries + q] of a row's products, by its scale and offset (null: none); bit q of reached[r]: it counts.
+/// Scores of rows by their products, scales and offsets (null: none). Bit q of reached[r] tells that one counts; it is
+/// scores[r × kDenseQueries + q] then. The others are anything.
 void dense_scores(const std::int32_t* products, std::size_t rows, const float* scales, const float* offsets,
                   const DenseQueries& queries, float* scores, std::uint16_t* reached);
 
