@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "code_kernels.h"
+#include "dense_kernels.h"
 #include "huge_array.h"
 #include "mneme/index/kernels.h"
 #include "rotation.h"
@@ -82,6 +83,24 @@ void eight_bit(benchmark::State& state, const std::string& target, std::size_t r
           [&] { eight_bit_products(query.data(), codes.data(), kDimension, positions, out.data()); });
 }
 
+// 512 queries with as many rows: per_row is what one row costs for all of them.
+void dense(benchmark::State& state, const std::string& target, bool with_tiles) {
+  constexpr std::size_t kCount = 512;
+  std::mt19937_64 random(4);
+  std::vector<std::uint8_t> codes(kCount * kDimension);
+  for (auto& code : codes) code = static_cast<std::uint8_t>(random());
+  const std::vector<std::int8_t> levels(kCount * kDimension, -5);
+  std::vector<std::int32_t> out(kDenseRows * kDenseQueries);
+  if (with_tiles && !DenseScope::has_tiles()) return state.SkipWithError("no matrix registers");
+  const DenseScope scope(with_tiles);
+  measure(state, target, kCount, codes.size(), [&] {
+    for (std::size_t row = 0; row < kCount; row += kDenseRows)
+      for (std::size_t query = 0; query < kCount; query += kDenseQueries)
+        dense_products(codes.data() + row * kDimension, kDimension, kDenseRows, levels.data() + query * kDimension,
+                       out.data());
+  });
+}
+
 void sixteen_bit(benchmark::State& state, const std::string& target) {
   constexpr std::size_t kRows = 512;
   const std::vector<std::int16_t> rows(kRows * kDimension, 7), query(kDimension, -3);
@@ -121,10 +140,13 @@ const bool kRegistered = [] {
     add("scan_memory", [](auto& state, auto& name) { scan(state, name, 400'000); });
     add("eight_bit_L2", [](auto& state, auto& name) { eight_bit(state, name, 4'000, false); });
     add("eight_bit_random", [](auto& state, auto& name) { eight_bit(state, name, 400'000, true); });
+    add("dense_512_queries", [](auto& state, auto& name) { dense(state, name, false); });
     add("sixteen_bit_L2", [](auto& state, auto& name) { sixteen_bit(state, name); });
     add("kth_largest", [](auto& state, auto& name) { select(state, name); });
     add("rotate_and_tables", [](auto& state, auto& name) { prepare(state, name); });
   }
+  benchmark::RegisterBenchmark("Codes/tiles/dense_512_queries",
+                               [](benchmark::State& state) { dense(state, kernel_targets().front(), true); });
   return true;
 }();
 

@@ -195,32 +195,44 @@ void products_by_tiles(const std::uint8_t* codes, std::size_t dimension, std::si
 }
 #endif
 
+thread_local bool tiles_are_configured = false;
+
 }  // namespace
 
 float dense_cost() {
   constexpr float kByTiles = 0.25F, kByVectors = 0.7F;
-#if MNEME_HAS_TILES
-  if (may_use_tiles()) return kByTiles;
-#endif
+  if (DenseScope::has_tiles()) return kByTiles;
   return HWY_DYNAMIC_DISPATCH(DenseIsQuick)() ? kByVectors : std::numeric_limits<float>::infinity();
 }
 
-DenseScope::DenseScope() {
+bool DenseScope::has_tiles() {
 #if MNEME_HAS_TILES
-  if (may_use_tiles()) configure_tiles();
+  return may_use_tiles();
+#else
+  return false;
+#endif
+}
+
+DenseScope::DenseScope(bool with_tiles) {
+#if MNEME_HAS_TILES
+  tiles_are_configured = with_tiles && may_use_tiles();
+  if (tiles_are_configured) configure_tiles();
+#else
+  (void)with_tiles;
 #endif
 }
 
 DenseScope::~DenseScope() {
 #if MNEME_HAS_TILES
-  if (may_use_tiles()) release_tiles();
+  if (tiles_are_configured) release_tiles();
 #endif
+  tiles_are_configured = false;
 }
 
 void dense_products(const std::uint8_t* codes, std::size_t dimension, std::size_t rows, const std::int8_t* levels,
                     std::int32_t* out) {
 #if MNEME_HAS_TILES
-  if (may_use_tiles()) return products_by_tiles(codes, dimension, rows, levels, out);
+  if (tiles_are_configured) return products_by_tiles(codes, dimension, rows, levels, out);
 #endif
   HWY_DYNAMIC_DISPATCH(DenseProducts)(codes, dimension, rows, levels, out);
 }

@@ -19,13 +19,15 @@ constexpr std::size_t dense_place(std::size_t query, std::size_t d, std::size_t 
 /// that make it cheap.
 float dense_cost();
 
-/// While it lives its thread may call dense_products(), and must not wait for tasks that make another.
+/// While it lives its thread's dense_products() use matrix registers, where there are any and `with_tiles`; it must not
+/// wait for tasks that make another.
 class DenseScope {
  public:
-  DenseScope();
+  explicit DenseScope(bool with_tiles = true);
   ~DenseScope();
   DenseScope(const DenseScope&) = delete;
   DenseScope& operator=(const DenseScope&) = delete;
+  static bool has_tiles();
 };
 
 /// out[r × kDenseQueries + q] = Σ codes[r × dimension + d] × level d of query q, |level| ≤ 127. `rows` is a multiple of

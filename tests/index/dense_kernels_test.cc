@@ -6,18 +6,31 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <string>
 #include <vector>
+
+#include "mneme/index/kernels.h"
 
 namespace mneme::index {
 namespace {
 
-class DenseKernels : public testing::Test {
+// By every instruction set, and by matrix registers where there are any.
+class DenseKernels : public testing::TestWithParam<std::string> {
  protected:
+  static constexpr const char* kTiles = "tiles";
+  void SetUp() override {
+    if (GetParam() == kTiles && !DenseScope::has_tiles()) GTEST_SKIP() << "no matrix registers here";
+    if (GetParam() != kTiles) {
+      ASSERT_TRUE(force_kernel_target(GetParam()));
+    }
+  }
+  void TearDown() override { force_kernel_target(""); }
+
   std::mt19937_64 random_{20261121};
 };
 
-TEST_F(DenseKernels, MultiplyAsALoopDoes) {
-  const DenseScope scope;
+TEST_P(DenseKernels, MultiplyAsALoopDoes) {
+  const DenseScope scope(GetParam() == kTiles);
   for (const std::size_t dimension : {64UL, 128UL, 384UL, 4096UL})
     for (const std::size_t rows : {16UL, 32UL, 48UL, 64UL}) {
       std::vector<std::uint8_t> codes(rows * dimension);
@@ -38,7 +51,7 @@ TEST_F(DenseKernels, MultiplyAsALoopDoes) {
     }
 }
 
-TEST_F(DenseKernels, ScoreAndTellWhatCounts) {
+TEST_P(DenseKernels, ScoreAndTellWhatCounts) {
   constexpr std::size_t kRows = 48;
   std::uniform_real_distribution<float> real(-1, 1);
   std::vector<std::int32_t> products(kRows * kDenseQueries), biases(kDenseQueries);
@@ -71,6 +84,13 @@ TEST_F(DenseKernels, ScoreAndTellWhatCounts) {
       }
   }
 }
+
+std::vector<std::string> ways() {
+  std::vector<std::string> all = kernel_targets();
+  all.emplace_back("tiles");
+  return all;
+}
+INSTANTIATE_TEST_SUITE_P(Ways, DenseKernels, testing::ValuesIn(ways()), [](const auto& way) { return way.param; });
 
 }  // namespace
 }  // namespace mneme::index
