@@ -23,7 +23,7 @@ constexpr std::array<std::size_t, 4> kQueriesUsed = {512, 512, 192, 64};
 // Of what the target leaves, by kNeighbours: samples are small (for one neighbour, right or wrong), and data moves on.
 constexpr std::array<float, 4> kReserveMade = {0.8F, 0.5F, 0.5F, 0.4F}, kReserveAsked = {0.6F, 0.12F, 0.12F, 0.12F};
 // … and as much more for each target as luck counts for more where few may be missed.
-constexpr std::array<float, 3> kLuckOfAsked = {1, 1, 2.5F};
+constexpr std::array<float, 3> kLuckOfAsked = {1, 1, 4};
 constexpr float kRelaxMost = 0.6F;                        // of the probing that exploring asks for
 constexpr int kRelaxTriesMade = 2, kRelaxTriesAsked = 5;  // what is asked again and again deserves more
 constexpr float kCostOfKept = 16;                         // an 8-bit product at a random place, in 1-bit estimates
