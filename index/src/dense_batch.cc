@@ -126,7 +126,7 @@ void DenseBatch::thin(std::size_t query, std::size_t k) {
   for (std::size_t i = 0; i < count; ++i) {
     way.scores[left] = way.scores[i];
     way.slots[left] = way.slots[i];
-    left += way.scores[i] >= least ? 1 : 0;
+    left += way.scores[i] < least ? 0 : 1;  // all stay where the limit overflowed and is no number
   }
   way.scores.resize(left);
   way.slots.resize(left);

@@ -14,7 +14,7 @@ namespace mneme::index {
 using AskedFn = std::function<void(std::span<const float> query, bool unusual)>;
 
 /// hits[i] := what query i of `request` finds; all share the rest of `shared`. Where `may_be_dense`, a large batch is
-/// compared with all rows at once if its first queries show that to be quicker. Uses oneTBB if the request says so.
+/// compared with all rows at once if a few of its queries show that to be quicker. Uses oneTBB if the request says so.
 /// @error Corruption  of what was restored
 Status search_queries(const ExactRows& rows, const Sealed& now, const FunnelRequest& shared,
                       const SearchRequest& request, std::span<const double> squared_norms, bool may_be_dense,
