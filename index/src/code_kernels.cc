@@ -15,6 +15,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "compress-inl.h"
+
 #undef MNEME_UNROLL
 #define MNEME_UNROLL _Pragma("GCC unroll 16")  // or sums lie in memory
 
@@ -36,9 +38,9 @@ std::size_t KeepAtLeast(float threshold, const Candidates& rows, std::size_t cou
     const auto position = hn::LoadU(ints, rows.positions + i);
     auto chosen = hn::Ge(score, least);
     if (i + lanes > count) chosen = hn::And(chosen, hn::FirstN(floats, count - i));
-    hn::StoreU(hn::Compress(score, chosen), floats, rows.scores + kept);
-    hn::StoreU(hn::Compress(base, chosen), floats, rows.bases + kept);
-    hn::StoreU(hn::Compress(position, hn::RebindMask(ints, chosen)), ints, rows.positions + kept);
+    compress_to(floats, score, chosen, rows.scores + kept);
+    compress_to(floats, base, chosen, rows.bases + kept);
+    compress_to(ints, position, hn::RebindMask(ints, chosen), rows.positions + kept);
     kept += hn::CountTrue(floats, chosen);
   }
   return kept;
@@ -55,8 +57,8 @@ std::size_t Split(float pivot, float* values, std::size_t count, float* above) {
     const auto real = hn::FirstN(floats, count - i);
     const auto is_above = hn::And(hn::Gt(value, middle), real);
     const auto is_low = hn::AndNot(is_above, real);
-    hn::StoreU(hn::Compress(value, is_above), floats, above + high);
-    hn::StoreU(hn::Compress(value, is_low), floats, values + low);
+    compress_to(floats, value, is_above, above + high);
+    compress_to(floats, value, is_low, values + low);
     high += hn::CountTrue(floats, is_above);
     low += hn::CountTrue(floats, is_low);
   }

@@ -14,6 +14,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "compress-inl.h"
+
 // Tables of 64 entries: Ice Lake, Zen 4 and later. Highway 1.0.3 does not tell GCC that its target has them. It tells
 // Clang, where an attribute of a function's own would replace what Highway says instead of adding to it.
 #undef MNEME_WIDE_TABLES
@@ -223,8 +225,8 @@ MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const On
       }
       if (hn::AllFalse(floats, chosen)) continue;
       const auto position = hn::Iota(places, list.position + static_cast<std::uint32_t>(first + at));
-      hn::StoreU(hn::Compress(score, chosen), floats, out.scores + count);
-      hn::StoreU(hn::Compress(position, hn::RebindMask(places, chosen)), places, out.positions + count);
+      compress_to(floats, score, chosen, out.scores + count);
+      compress_to(places, position, hn::RebindMask(places, chosen), out.positions + count);
       hn::StoreU(base, floats, out.bases + count);
       count += hn::CountTrue(floats, chosen);
     }
