@@ -86,6 +86,39 @@ void ReplaceNoNumbers(float* values, std::size_t count) {
 #define MNEME_WITH_VNNI
 #endif
 
+// Where products of bytes are added two by two in sixteen bits, a query has levels of seven bits: 2 × 255 × 63 is below
+// 2^15.
+#undef MNEME_PAIRS_OF_BYTES
+#define MNEME_PAIRS_OF_BYTES \
+  (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SSSE3)
+
+int EightBitLevelsMax() { return MNEME_PAIRS_OF_BYTES ? 63 : 127; }
+
+#if MNEME_PAIRS_OF_BYTES
+// Sums of four products each.
+#if HWY_TARGET == HWY_AVX3
+using EightBitSums = __m512i;
+HWY_INLINE __m512i add_products(__m512i sums, const std::uint8_t* code, const std::int8_t* query) {
+  const __m512i pairs = _mm512_maddubs_epi16(_mm512_loadu_si512(code), _mm512_loadu_si512(query));
+  return _mm512_add_epi32(sums, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+}
+#elif HWY_TARGET == HWY_AVX2
+using EightBitSums = __m256i;
+HWY_INLINE __m256i add_products(__m256i sums, const std::uint8_t* code, const std::int8_t* query) {
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(code)),
+                                             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query)));
+  return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+#else
+using EightBitSums = __m128i;
+HWY_INLINE __m128i add_products(__m128i sums, const std::uint8_t* code, const std::int8_t* query) {
+  const __m128i pairs = _mm_maddubs_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(code)),
+                                          _mm_loadu_si128(reinterpret_cast<const __m128i*>(query)));
+  return _mm_add_epi32(sums, _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
+}
+#endif
+#endif
+
 // One row against the query.
 MNEME_WITH_VNNI inline std::int32_t eight_bit_product(const std::int8_t* query, const std::uint8_t* code,
                                                       std::size_t stride) {
@@ -98,6 +131,16 @@ MNEME_WITH_VNNI inline std::int32_t eight_bit_product(const std::int8_t* query, 
   }
   if (i < stride) sum[0] = _mm512_dpbusd_epi32(sum[0], _mm512_loadu_si512(code + i), _mm512_loadu_si512(query + i));
   return _mm512_reduce_add_epi32(_mm512_add_epi32(sum[0], sum[1]));
+#elif MNEME_PAIRS_OF_BYTES
+  const hn::ScalableTag<std::int32_t> d32;
+  constexpr std::size_t kBytes = sizeof(EightBitSums), kSums = kCacheLine / kBytes;
+  EightBitSums sum[kSums] = {};
+  for (std::size_t i = 0; i < stride; i += kCacheLine) MNEME_UNROLL
+  for (std::size_t s = 0; s < kSums; ++s) sum[s] = add_products(sum[s], code + i + s * kBytes, query + i + s * kBytes);
+  hn::Vec<decltype(d32)> total{sum[0]};
+  MNEME_UNROLL
+  for (std::size_t s = 1; s < kSums; ++s) total = hn::Add(total, hn::Vec<decltype(d32)>{sum[s]});
+  return hn::GetLane(hn::SumOfLanes(d32, total));
 #elif HWY_TARGET == HWY_SCALAR
   std::int32_t sum = 0;
   for (std::size_t i = 0; i < stride; ++i) sum += static_cast<std::int32_t>(code[i]) * query[i];
@@ -107,16 +150,11 @@ MNEME_WITH_VNNI inline std::int32_t eight_bit_product(const std::int8_t* query, 
   const hn::Rebind<std::uint8_t, decltype(d16)> du8;
   const hn::Rebind<std::int8_t, decltype(d16)> ds8;
   const hn::RepartitionToWide<decltype(d16)> d32;
-  const std::size_t lanes = hn::Lanes(d16);
-  auto sum = hn::Zero(d32);
-  for (std::size_t i = 0; i < stride; i += lanes) {
-    const auto a = hn::PromoteTo(d16, hn::LoadU(du8, code + i));
-    const auto b = hn::PromoteTo(d16, hn::LoadU(ds8, query + i));
-    const auto product = hn::Mul(a, b);  // at most 255 × 127, which 16 bits hold
-    const auto wide = hn::BitCast(d32, product);
-    sum = hn::Add(sum, hn::Add(hn::ShiftRight<16>(wide), hn::ShiftRight<16>(hn::ShiftLeft<16>(wide))));
-  }
-  return hn::GetLane(hn::SumOfLanes(d32, sum));
+  auto even = hn::Zero(d32), odd = hn::Zero(d32);
+  for (std::size_t i = 0; i < stride; i += hn::Lanes(d16))
+    even = hn::ReorderWidenMulAccumulate(d32, hn::PromoteTo(d16, hn::LoadU(du8, code + i)),
+                                         hn::PromoteTo(d16, hn::LoadU(ds8, query + i)), even, odd);
+  return hn::GetLane(hn::SumOfLanes(d32, hn::Add(even, odd)));
 #endif
 }
 
@@ -132,6 +170,27 @@ MNEME_WITH_VNNI void EightBitProducts(const std::int8_t* query, const std::uint8
   }
 }
 
+#if HWY_TARGET != HWY_SCALAR
+template <std::size_t R>
+HWY_INLINE void sixteen_bit_rows(const std::int16_t* query, const std::int16_t* rows, std::size_t stride,
+                                 std::int32_t* out) {
+  const hn::CappedTag<std::int16_t, 32> d16;
+  const hn::RepartitionToWide<decltype(d16)> d32;
+  hn::Vec<decltype(d32)> even[R], odd[R];
+  MNEME_UNROLL
+  for (std::size_t r = 0; r < R; ++r) even[r] = odd[r] = hn::Zero(d32);
+  for (std::size_t at = 0; at < stride; at += hn::Lanes(d16)) {
+    const auto value = hn::LoadU(d16, query + at);
+    MNEME_UNROLL
+    for (std::size_t r = 0; r < R; ++r)
+      even[r] =
+          hn::ReorderWidenMulAccumulate(d32, value, hn::LoadU(d16, rows + r * stride + at), even[r], odd[r]);
+  }
+  MNEME_UNROLL
+  for (std::size_t r = 0; r < R; ++r) out[r] = hn::GetLane(hn::SumOfLanes(d32, hn::Add(even[r], odd[r])));
+}
+#endif
+
 void SixteenBitProducts(const std::int16_t* query, const std::int16_t* rows, std::size_t count, std::size_t stride,
                         std::int32_t* out) {
 #if HWY_TARGET == HWY_SCALAR
@@ -140,32 +199,38 @@ void SixteenBitProducts(const std::int16_t* query, const std::int16_t* rows, std
     for (std::size_t d = 0; d < stride; ++d) out[i] += static_cast<std::int32_t>(query[d]) * rows[d];
   }
 #else
-  const hn::CappedTag<std::int16_t, 32> d16;
-  const hn::RepartitionToWide<decltype(d16)> d32;
-  const std::size_t lanes = hn::Lanes(d16);
-  for (std::size_t i = 0; i < count; ++i, rows += stride) {
-    auto even = hn::Zero(d32), odd = hn::Zero(d32);
-    for (std::size_t at = 0; at < stride; at += lanes)
-      even = hn::ReorderWidenMulAccumulate(d32, hn::LoadU(d16, query + at), hn::LoadU(d16, rows + at), even, odd);
-    out[i] = hn::GetLane(hn::SumOfLanes(d32, hn::Add(even, odd)));
-  }
+  constexpr std::size_t kRows = 4;  // that share what is loaded of the query
+  for (; count >= kRows; count -= kRows, rows += kRows * stride, out += kRows)
+    sixteen_bit_rows<kRows>(query, rows, stride, out);
+  for (; count > 0; --count, rows += stride, ++out) sixteen_bit_rows<1>(query, rows, stride, out);
 #endif
 }
 
-float ToEightBit(const float* values, std::size_t count, std::int8_t* out) {
+float LargestOf(const float* values, std::size_t count) {
   const hn::CappedTag<float, 16> floats;
-  const hn::Rebind<std::int8_t, decltype(floats)> bytes;
   const std::size_t lanes = hn::Lanes(floats), whole = count / lanes * lanes;
   auto most = hn::Zero(floats);
   for (std::size_t i = 0; i < whole; i += lanes) most = hn::Max(most, hn::Abs(hn::LoadU(floats, values + i)));
   float largest = hn::GetLane(hn::MaxOfLanes(floats, most));
   for (std::size_t i = whole; i < count; ++i) largest = std::max(largest, std::abs(values[i]));
-  const float step = largest / 127, inverse = step > 0 ? 127 / largest : 0;
+  return largest;
+}
+
+template <class Level>
+void ToLevels(const float* values, std::size_t count, float inverse, Level* out) {
+  const hn::CappedTag<float, 16> floats;
+  const hn::Rebind<Level, decltype(floats)> levels;
+  const std::size_t lanes = hn::Lanes(floats), whole = count / lanes * lanes;
   const auto scale = hn::Set(floats, inverse);
   for (std::size_t i = 0; i < whole; i += lanes)
-    hn::StoreU(hn::DemoteTo(bytes, hn::NearestInt(hn::Mul(hn::LoadU(floats, values + i), scale))), bytes, out + i);
-  for (std::size_t i = whole; i < count; ++i) out[i] = static_cast<std::int8_t>(std::lrint(values[i] * inverse));
-  return step;
+    hn::StoreU(hn::DemoteTo(levels, hn::NearestInt(hn::Mul(hn::LoadU(floats, values + i), scale))), levels, out + i);
+  for (std::size_t i = whole; i < count; ++i) out[i] = static_cast<Level>(std::lrint(values[i] * inverse));
+}
+void ToEightBit(const float* values, std::size_t count, float inverse, std::int8_t* out) {
+  ToLevels(values, count, inverse, out);
+}
+void ToSixteenBit(const float* values, std::size_t count, float inverse, std::int16_t* out) {
+  ToLevels(values, count, inverse, out);
 }
 
 #if HWY_TARGET == HWY_AVX3_DL
@@ -269,7 +334,10 @@ HWY_EXPORT(ReplaceNoNumbers);
 HWY_EXPORT(EightBitProducts);
 HWY_EXPORT(SixteenBitProducts);
 HWY_EXPORT(Butterflies);
+HWY_EXPORT(EightBitLevelsMax);
+HWY_EXPORT(LargestOf);
 HWY_EXPORT(ToEightBit);
+HWY_EXPORT(ToSixteenBit);
 HWY_EXPORT(EightBitBatchesAreQuick);
 HWY_EXPORT(EightBitProductsBatch);
 HWY_EXPORT(BoundScores);
@@ -286,8 +354,15 @@ void sixteen_bit_products(const std::int16_t* query, const std::int16_t* rows, s
   HWY_DYNAMIC_DISPATCH(SixteenBitProducts)(query, rows, count, stride, out);
 }
 
-float to_eight_bit(const float* values, std::size_t count, std::int8_t* out) {
-  return HWY_DYNAMIC_DISPATCH(ToEightBit)(values, count, out);
+int eight_bit_levels_max() { return HWY_DYNAMIC_DISPATCH(EightBitLevelsMax)(); }
+float largest_of(const float* values, std::size_t count) { return HWY_DYNAMIC_DISPATCH(LargestOf)(values, count); }
+float to_eight_bit(const float* values, std::size_t count, int most, std::int8_t* out) {
+  const float largest = largest_of(values, count), step = largest / static_cast<float>(most);
+  HWY_DYNAMIC_DISPATCH(ToEightBit)(values, count, step > 0 ? static_cast<float>(most) / largest : 0, out);
+  return step;
+}
+void to_sixteen_bit(const float* values, std::size_t count, float inverse, std::int16_t* out) {
+  HWY_DYNAMIC_DISPATCH(ToSixteenBit)(values, count, inverse, out);
 }
 bool eight_bit_batches_are_quick() { return HWY_DYNAMIC_DISPATCH(EightBitBatchesAreQuick)(); }
 void eight_bit_products_batch(const std::int8_t* rows, std::size_t row_count, const std::uint8_t* levels,

@@ -11,7 +11,9 @@
 namespace mneme::index {
 
 /// out[i] = Σ codes[positions[i] × stride + d] × query[d] for i < count; codes are unsigned, the query signed, and
-/// |query| ≤ 127. `stride` is a multiple of 64. Prefetches ahead: positions may jump.
+/// |query| ≤ eight_bit_levels_max(): 127, or 63 where the instructions that there are add pairs of products in sixteen
+/// bits. `stride` is a multiple of 64. Prefetches ahead: positions may jump.
+int eight_bit_levels_max();
 void eight_bit_products(const std::int8_t* query, const std::uint8_t* codes, std::size_t stride,
                         std::span<const std::uint32_t> positions, std::int32_t* out);
 
@@ -20,8 +22,12 @@ void eight_bit_products(const std::int8_t* query, const std::uint8_t* codes, std
 void sixteen_bit_products(const std::int16_t* query, const std::int16_t* rows, std::size_t count, std::size_t stride,
                           std::int32_t* out);
 
-/// out[i] = values[i] / step, rounded, no larger than 127. @return step
-float to_eight_bit(const float* values, std::size_t count, std::int8_t* out);
+/// The largest size of a value.
+float largest_of(const float* values, std::size_t count);
+/// out[i] = values[i] / step, rounded, no larger than `most`, which is at most 127. @return step
+float to_eight_bit(const float* values, std::size_t count, int most, std::int8_t* out);
+/// out[i] = values[i] × inverse, rounded; no product is above 32,767.
+void to_sixteen_bit(const float* values, std::size_t count, float inverse, std::int16_t* out);
 
 /// Whether a batch of 8-bit products costs well less than one of floats: where the processor has instructions for them.
 bool eight_bit_batches_are_quick();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace mneme::index {
 
@@ -22,8 +23,7 @@ void CodeQuery::prepare(const Codebook& codebook, const float* query, double squ
   if (factor != 1)
     for (float& value : rotated_) value *= static_cast<float>(factor);
   norm_ = static_cast<float>(norm * factor);
-  largest_ = 0;
-  for (const float value : rotated_) largest_ = std::max(largest_, std::abs(value));
+  largest_ = largest_of(rotated_.data(), size);
   if (known.products != nullptr) {
     bases_.assign(known.products, known.products + codebook.clusters.count());
     for (float& base : bases_) base *= static_cast<float>(factor);
@@ -49,8 +49,7 @@ void CodeQuery::make_bases(const Clusters& clusters, float base_error) {
   const float level_size = largest_ / static_cast<float>(clusters.levels_max());
   const float inverse = level_size > 0 ? 1 / level_size : 0;
   sixteen_bit_.resize(rotated_.size());
-  for (std::size_t d = 0; d < rotated_.size(); ++d)
-    sixteen_bit_[d] = static_cast<std::int16_t>(std::lrint(rotated_[d] * inverse));
+  to_sixteen_bit(rotated_.data(), rotated_.size(), inverse, sixteen_bit_.data());
   products_.resize(clusters.count());
   sixteen_bit_products(sixteen_bit_.data(), clusters.levels(), clusters.count(), rotated_.size(), products_.data());
   const std::span<const float> sizes = clusters.level_sizes();
@@ -58,14 +57,9 @@ void CodeQuery::make_bases(const Clusters& clusters, float base_error) {
 }
 
 void CodeQuery::make_eight_bit() {
-  eight_bit_scale_ = largest_ / 127;
-  const float inverse = largest_ > 0 ? 127 / largest_ : 0;
   eight_bit_.resize(rotated_.size());
-  sum_of_eight_bit_ = 0;
-  for (std::size_t d = 0; d < rotated_.size(); ++d) {
-    eight_bit_[d] = static_cast<std::int8_t>(std::lrint(rotated_[d] * inverse));
-    sum_of_eight_bit_ += eight_bit_[d];
-  }
+  eight_bit_scale_ = to_eight_bit(rotated_.data(), rotated_.size(), eight_bit_levels_max(), eight_bit_.data());
+  sum_of_eight_bit_ = std::accumulate(eight_bit_.begin(), eight_bit_.end(), std::int32_t{0});
 }
 
 void CodeQuery::score_eight_bit(const CodeSegment& segment, const Candidates& rows, std::size_t count) {

@@ -124,7 +124,7 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
     for (std::size_t s = 0; s < segments.size(); ++s) {
       if (segments[s]->list_rows(list) == 0) continue;
       const std::size_t before = kept_[s].used;
-      scan(*segments[s], s, list, request);
+      scan(*segments[s], s, list, rank + 1 < order_.size() ? list_at(rank + 1) : list, request);
       if (request.check_visible) drop_invisible(*segments[s], s, before, rows, request.view);
       total += kept_[s].used - before;
     }
@@ -164,12 +164,14 @@ void FunnelSearch::Kept::make_room(std::size_t more) {
   positions.resize(size);
 }
 
-void FunnelSearch::scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, const FunnelRequest& request) {
+void FunnelSearch::scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, std::uint32_t next,
+                        const FunnelRequest& request) {
   Kept& kept = kept_[s];
   const std::size_t n = segment.list_rows(list);
   kept.make_room(n);
   OneBitList rows{segment.list_blocks(list), n, segment.list_begin(list), query_.bases()[list]};
   if (request.filter != nullptr) rows.wanted = request.kept[s]->masks(rows.position);
+  rows.ahead = segment.list_blocks(next);
   kept.used = scan_one_bit(query_.one_bit(), rows, threshold_, kept.arrays(), kept.used);
   work_.estimated += n;
 }
@@ -258,11 +260,7 @@ bool FunnelSearch::decide(const ExactRows& rows, Slot delta_begin, const FunnelR
   const bool whole = chosen == slots_.size() || slots_.size() >= request.k || request.check_visible;
   score(rows, request, hits);
   score_delta(rows, delta_begin, request, hits);
-  if (hits.size() > request.k) {
-    std::nth_element(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(request.k), hits.end(), better);
-    hits.resize(request.k);
-  }
-  std::sort(hits.begin(), hits.end(), better);
+  order_of_hits_.keep_best(hits, request.k);
   return whole;
 }
 

@@ -14,6 +14,7 @@
 #include "code_query.h"
 #include "code_segment.h"
 #include "exact_rows.h"
+#include "hit_order.h"
 #include "mneme/index/vector_index.h"
 
 namespace mneme::index {
@@ -79,7 +80,8 @@ class FunnelSearch {
   static std::pair<std::size_t, std::size_t> rows_of(std::uint32_t list, std::span<const CodeSegmentPtr> segments,
                                                      const FunnelRequest& request);
   static bool goes_against(const FunnelRequest& request, std::size_t passed);
-  void scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, const FunnelRequest& request);
+  void scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, std::uint32_t next,
+            const FunnelRequest& request);
   void take_kept(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request);
   void drop_invisible(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
                       const View& view);
@@ -106,6 +108,7 @@ class FunnelSearch {
   std::vector<float> scores_, scratch_;
   std::vector<Slot> slots_;
   std::vector<const float*> pointers_;
+  HitOrder order_of_hits_;
   float kth_ = 0, threshold_ = 0;
   float probe_sigma_ = 0, keep_sigma_ = 0;  // the units of Effort
   bool length_counts_ = false;

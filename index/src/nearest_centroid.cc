@@ -15,6 +15,7 @@ namespace mneme::index {
 namespace {
 
 constexpr std::size_t kRowsAtATime = 64;
+constexpr int kLevelsMax = 127;
 // Of the standard error of a product of two vectors of levels: what one in a hundred million exceeds.
 constexpr float kErrorSigmas = 5.7F;
 
@@ -31,7 +32,7 @@ NearestCentroid::NearestCentroid(std::span<const float> centroids, std::span<con
   error_of_step_.resize(padded);
   std::vector<std::int8_t> levels(dimension);
   for (std::size_t c = 0; c < count; ++c) {
-    steps_[c] = to_eight_bit(&centroids[c * dimension], dimension, levels.data());
+    steps_[c] = to_eight_bit(&centroids[c * dimension], dimension, kLevelsMax, levels.data());
     for (std::size_t d = 0; d < dimension; ++d)
       levels_[level_place(c, d, dimension)] = static_cast<std::uint8_t>(levels[d] + 128);
     less_[c] = half_squared_norms[c];
@@ -85,7 +86,8 @@ void NearestCentroid::find(std::span<const float> centroids, std::span<const flo
     scratch.scores.resize(padded());
     float steps[kRowsAtATime];
     for (std::size_t i = 0; i < n; ++i)
-      steps[i] = to_eight_bit(&rows[(first + i) * dimension], dimension, scratch.levels.data() + i * dimension);
+      steps[i] =
+          to_eight_bit(&rows[(first + i) * dimension], dimension, kLevelsMax, scratch.levels.data() + i * dimension);
     eight_bit_products_batch(scratch.levels.data(), n, levels_.data(), padded() / kCentroidBlock, dimension,
                              scratch.products.data());
     for (std::size_t i = 0; i < n; ++i) {

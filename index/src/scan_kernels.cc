@@ -27,82 +27,150 @@
 #define MNEME_WITH_WIDE_TABLES
 #endif
 
+#undef MNEME_UNROLL
+#define MNEME_UNROLL _Pragma("GCC unroll 16")  // or sums lie in memory
+
 HWY_BEFORE_NAMESPACE();
 namespace mneme::index::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The largest sum in a table: four of them are added in eight bits.
-inline constexpr float kTableMax = 63;
-
 // Dimensions of a group in the order of its tables. Wide: of three bytes the lower six bits of each, then the upper two
-// of all three. Otherwise the lower and the upper four bits of a byte.
+// of all three. Otherwise the lower and the upper four bits of a byte. So many sums of tables are added in eight bits.
 #if MNEME_WIDE_TABLES
-inline constexpr std::size_t kTableBits = 6, kTables = 4;
+inline constexpr std::size_t kTableBits = 6, kTables = 4, kAddedAtOnce = 4;
 inline constexpr std::size_t kOrder[] = {0,  1,  2,  3,  4,  5,  8, 9, 10, 11, 12, 13,
                                          16, 17, 18, 19, 20, 21, 6, 7, 14, 15, 22, 23};
 #else
-inline constexpr std::size_t kTableBits = 4, kTables = 2;
+inline constexpr std::size_t kTableBits = 4, kTables = 2, kAddedAtOnce = 16;
 inline constexpr std::size_t kOrder[] = {0, 1, 2, 3, 4, 5, 6, 7};
 #endif
+inline constexpr std::size_t kTableMax = 255 / kAddedAtOnce;  // the largest sum in a table
 inline constexpr std::size_t kGroup = kTableBits * kTables, kTableSize = std::size_t{1} << kTableBits;
+
+struct Sizes {
+  float of_table = 0;  ///< the largest sum of sizes of the dimensions of a table
+  float of_all = 0;
+};
+Sizes sizes_of(const float* query, std::size_t bytes) {
+  Sizes sizes;
+  for (std::size_t first = 0; first < bytes * 8; first += kGroup)
+    for (std::size_t i = 0; i < kGroup; i += kTableBits) {
+      float sum = 0;
+      for (std::size_t j = 0; j < kTableBits; ++j) {
+        const std::size_t d = first + kOrder[i + j];
+        sum += d < bytes * 8 ? std::abs(query[d]) : 0;
+      }
+      sizes.of_table = std::max(sizes.of_table, sum);
+      sizes.of_all += sum;
+    }
+  return sizes;
+}
+
+#if MNEME_WIDE_TABLES
+inline constexpr float kRounding = kTableBits / 2.0F;  // of an entry, at most: each level is rounded
 
 // Entry i of a table := the sum of the levels of those dimensions whose bit in i agrees with the query's sign: what they
 // sum to for no bit, and what each bit adds to that.
-MNEME_WITH_WIDE_TABLES HWY_INLINE void fill_table(const std::uint8_t* added, std::uint8_t for_none,
-                                                  std::uint8_t* entries) {
-#if MNEME_WIDE_TABLES
+MNEME_WITH_WIDE_TABLES void fill_tables(const float* query, std::size_t bytes, float inverse, std::uint8_t* out) {
   constexpr __mmask64 kBit[] = {0xAAAAAAAAAAAAAAAA, 0xCCCCCCCCCCCCCCCC, 0xF0F0F0F0F0F0F0F0,
                                 0xFF00FF00FF00FF00, 0xFFFF0000FFFF0000, 0xFFFFFFFF00000000};
-  __m512i sum = _mm512_set1_epi8(static_cast<char>(for_none));
-  for (std::size_t i = 0; i < kTableBits; ++i)
-    sum = _mm512_add_epi8(sum, _mm512_maskz_set1_epi8(kBit[i], static_cast<char>(added[i])));
-  _mm512_storeu_si512(entries, sum);
+  for (std::size_t first = 0; first < bytes * 8; first += kGroup)
+    for (std::size_t i = 0; i < kGroup; i += kTableBits, out += kTableSize) {
+      std::uint8_t added[kTableBits], for_none = 0;
+      for (std::size_t j = 0; j < kTableBits; ++j) {
+        const std::size_t d = first + kOrder[i + j];
+        const float scaled = d < bytes * 8 ? query[d] * inverse : 0;
+        const auto level = static_cast<std::uint8_t>(std::abs(scaled) + 0.5F);
+        for_none = static_cast<std::uint8_t>(for_none + (scaled < 0 ? level : 0));
+        added[j] = static_cast<std::uint8_t>(scaled < 0 ? -level : level);
+      }
+      __m512i sum = _mm512_set1_epi8(static_cast<char>(for_none));
+      for (std::size_t j = 0; j < kTableBits; ++j)
+        sum = _mm512_add_epi8(sum, _mm512_maskz_set1_epi8(kBit[j], static_cast<char>(added[j])));
+      _mm512_storeu_si512(out, sum);
+    }
+}
 #else
-  entries[0] = for_none;
-  for (std::size_t i = 0, filled = 1; i < kTableBits; ++i, filled *= 2)
-    for (std::size_t e = 0; e < filled; ++e) entries[filled + e] = static_cast<std::uint8_t>(entries[e] + added[i]);
-#endif
+inline constexpr float kRounding = 0.51F;  // sums are rounded, not what they are of, but for a little
+
+// Entry i of a table := the sum of the sizes of those dimensions whose bit in i agrees with the query's sign, in levels.
+#if HWY_TARGET == HWY_SCALAR
+void fill_tables(const float* query, std::size_t bytes, float inverse, std::uint8_t* out) {
+  for (std::size_t d = 0; d < bytes * 8; d += kTableBits, out += kTableSize)
+    for (std::size_t entry = 0; entry < kTableSize; ++entry) {
+      float sum = 0;
+      for (std::size_t i = 0; i < kTableBits; ++i)
+        if ((entry >> i & 1) == (query[d + i] < 0 ? 0U : 1U)) sum += std::abs(query[d + i]);
+      out[entry] = static_cast<std::uint8_t>(sum * inverse + 0.5F);
+    }
+}
+#else
+HWY_INLINE void to_levels(const float* values, float inverse, std::int16_t* out) {
+  const hn::CappedTag<float, 8> floats;
+  const hn::Rebind<std::int16_t, decltype(floats)> d16;
+  for (std::size_t i = 0; i < 8; i += hn::Lanes(floats))
+    hn::StoreU(hn::DemoteTo(d16, hn::NearestInt(hn::Mul(hn::LoadU(floats, values + i), hn::Set(floats, inverse)))),
+               d16, out + i);
 }
 
-MNEME_WITH_WIDE_TABLES void MakeTables(const float* query, std::size_t bytes, OneBitQuery& out) {
-  const std::size_t groups = (bytes * 8 + kGroup - 1) / kGroup;
-  const auto value = [&](std::size_t group, std::size_t i) {
-    const std::size_t d = group * kGroup + kOrder[i];
-    return d < bytes * 8 ? query[d] : 0;
-  };
-  float largest = 0;
-  for (std::size_t group = 0; group < groups; ++group)
-    for (std::size_t i = 0; i < kGroup; i += kTableBits) {
-      float sum = 0;
-      for (std::size_t j = 0; j < kTableBits; ++j) sum += std::abs(value(group, i + j));
-      largest = std::max(largest, sum);
+// In sixteen bits, of which the lower kPart are rounded away. For no bit the sum is that of the negative sizes; each bit
+// adds its value to that, the last to the second half of the entries.
+void fill_tables(const float* query, std::size_t bytes, float inverse, std::uint8_t* out) {
+  constexpr int kPart = 11;
+  static_assert((kTableMax + 1) << kPart <= 1 << 15);
+  const hn::CappedTag<std::int16_t, 8> d16;  // the values of two tables, or half of one's entries
+  const hn::Rebind<std::uint8_t, decltype(d16)> d8;
+  const hn::Repartition<std::uint8_t, decltype(d16)> in_bytes;
+  const hn::RebindToUnsigned<decltype(d16)> du16;
+  HWY_ALIGN static constexpr std::int16_t kIfSet[3][8] = {
+      {0, -1, 0, -1, 0, -1, 0, -1}, {0, 0, -1, -1, 0, 0, -1, -1}, {0, 0, 0, 0, -1, -1, -1, -1}};
+  std::int16_t values[8];
+  const auto zero = hn::Zero(d16);
+  for (std::size_t d = 0; d < bytes * 8; d += 8) {
+    to_levels(query + d, inverse * (1 << kPart), values);
+    const auto value = hn::LoadU(d16, values);
+    const auto negative = hn::Max(hn::Sub(zero, value), zero);
+    for (std::size_t t = 0; t < 2; ++t, out += kTableSize) {
+      const auto of_dimension = [&](auto of, std::size_t i) HWY_ATTR {
+        const std::size_t at = 2 * (kTableBits * t + i);
+        const auto bytes_of = hn::Set(du16, static_cast<std::uint16_t>(at | (at + 1) << 8));
+        return hn::BitCast(d16, hn::TableLookupBytes(hn::BitCast(in_bytes, of), hn::BitCast(in_bytes, bytes_of)));
+      };
+      auto sum = of_dimension(negative, 3);
+      MNEME_UNROLL
+      for (std::size_t i = 0; i < 3; ++i)
+        sum = hn::Add(sum, hn::Add(of_dimension(negative, i),
+                                   hn::And(hn::Load(d16, kIfSet[i]), of_dimension(value, i))));
+      const auto half = hn::Set(d16, 1 << (kPart - 1));
+      const auto lower = hn::Add(sum, half), upper = hn::Add(lower, of_dimension(value, 3));
+      hn::StoreU(hn::DemoteTo(d8, hn::ShiftRight<kPart>(lower)), d8, out);
+      hn::StoreU(hn::DemoteTo(d8, hn::ShiftRight<kPart>(upper)), d8, out + 8);
     }
-  // Each level is rounded, by half of one at most.
-  const float inverse = largest > 0 && std::isfinite(largest) ? (kTableMax - kTableBits / 2.0F) / largest : 0;
+  }
+}
+#endif
+#endif
+
+MNEME_WITH_WIDE_TABLES void MakeTables(const float* query, std::size_t bytes, OneBitQuery& out) {
+  constexpr float kSumMax = 65535;
+  const Sizes sizes = sizes_of(query, bytes);
+  const std::size_t tables = (bytes * 8 + kGroup - 1) / kGroup * kTables;
+  // The entries of each table, and what a row may sum to.
+  float inverse = std::min((kTableMax - kRounding) / sizes.of_table,
+                           (kSumMax - kRounding * static_cast<float>(tables)) / sizes.of_all);
+  if (!(sizes.of_table > 0) || !std::isfinite(sizes.of_all)) inverse = 0;
   out.bytes = bytes;
   out.step = inverse > 0 ? 2 / inverse : 0;
-  out.tables.resize(groups * kTables * kTableSize);
-  std::uint32_t sum = 0;
-  for (std::size_t group = 0; group < groups; ++group)
-    for (std::size_t t = 0; t < kTables; ++t) {
-      std::uint8_t added[kTableBits], for_none = 0;
-      for (std::size_t i = 0; i < kTableBits; ++i) {
-        const float scaled = value(group, t * kTableBits + i) * inverse;
-        const auto level = static_cast<std::uint8_t>(std::abs(scaled) + 0.5F);
-        sum += level;
-        for_none = static_cast<std::uint8_t>(for_none + (scaled < 0 ? level : 0));
-        added[i] = static_cast<std::uint8_t>(scaled < 0 ? -level : level);
-      }
-      fill_table(added, for_none, out.tables.data() + (group * kTables + t) * kTableSize);
-    }
-  out.sum_of_sizes = static_cast<float>(sum) * out.step / 2;
+  out.sum_of_sizes = inverse > 0 ? sizes.of_all : 0;
+  out.tables.resize(tables * kTableSize);
+  fill_tables(query, bytes, inverse, out.tables.data());
 }
 
 // sums[i] := the sum of levels that agree in row i of a block of `width` rows.
 #if MNEME_WIDE_TABLES
 MNEME_WITH_WIDE_TABLES HWY_INLINE void sum_levels(const OneBitQuery& query, const std::uint8_t* signs,
-                                                  std::size_t width, std::uint16_t* sums) {
+                                                  std::size_t width, const std::byte*, std::uint16_t* sums) {
   const __mmask64 lanes = width == 64 ? ~__mmask64{0} : (__mmask64{1} << width) - 1;
   const __m512i two = _mm512_set1_epi8(0x03), four = _mm512_set1_epi8(0x0F);
   const std::uint8_t* table = query.tables.data();
@@ -136,7 +204,7 @@ MNEME_WITH_WIDE_TABLES HWY_INLINE void sum_levels(const OneBitQuery& query, cons
   _mm512_storeu_si512(sums + width / 2, odd);
 }
 #elif HWY_TARGET == HWY_SCALAR
-HWY_INLINE void sum_levels(const OneBitQuery& query, const std::uint8_t* signs, std::size_t width,
+HWY_INLINE void sum_levels(const OneBitQuery& query, const std::uint8_t* signs, std::size_t width, const std::byte*,
                            std::uint16_t* sums) {
   for (std::size_t row = 0; row < width; ++row) {
     std::uint32_t sum = 0;
@@ -149,38 +217,68 @@ HWY_INLINE void sum_levels(const OneBitQuery& query, const std::uint8_t* signs, 
   }
 }
 #else
-template <class D8>
+// Of `Vectors` times as many lanes as a vector has. Tables are loaded once for all of them.
+template <std::size_t Vectors, class D8>
 HWY_INLINE void sum_lanes(D8 d8, const OneBitQuery& query, const std::uint8_t* signs, std::size_t width,
-                          std::uint16_t* of_even, std::uint16_t* of_odd) {
+                          const std::byte* ahead, std::uint16_t* of_even, std::uint16_t* of_odd) {
   const hn::Repartition<std::uint16_t, D8> d16;
+  constexpr std::size_t kLanes = hn::MaxLanes(d8);
   const auto low_bits = hn::Set(d8, 15);
-  auto all = hn::Zero(d16), odd = hn::Zero(d16);
+  hn::Vec<decltype(d16)> all[Vectors], odd[Vectors];
+  MNEME_UNROLL
+  for (std::size_t v = 0; v < Vectors; ++v) all[v] = odd[v] = hn::Zero(d16);
   const std::uint8_t* table = query.tables.data();
-  const auto look_up = [&](std::size_t byte) {
-    const auto code = hn::LoadU(d8, signs + byte * width);
-    const auto low = hn::And(code, low_bits);
-    const auto high = hn::And(hn::BitCast(d8, hn::ShiftRight<4>(hn::BitCast(d16, code))), low_bits);
-    return hn::Add(hn::TableLookupBytes(hn::LoadDup128(d8, table + byte * 32), low),
-                   hn::TableLookupBytes(hn::LoadDup128(d8, table + byte * 32 + 16), high));
+  const auto look_up = [&](hn::Vec<D8>(&sums)[Vectors]) HWY_ATTR {
+    __builtin_prefetch(ahead);
+    ahead += kCacheLine;
+    const auto of_low = hn::LoadDup128(d8, table), of_high = hn::LoadDup128(d8, table + kTableSize);
+    MNEME_UNROLL
+    for (std::size_t v = 0; v < Vectors; ++v) {
+      const auto code = hn::LoadU(d8, signs + v * kLanes);
+      const auto low = hn::And(code, low_bits);
+      const auto high = hn::And(hn::BitCast(d8, hn::ShiftRight<4>(hn::BitCast(d16, code))), low_bits);
+      sums[v] = hn::Add(hn::TableLookupBytes(of_low, low), hn::TableLookupBytes(of_high, high));
+    }
+    signs += width;
+    table += kTables * kTableSize;
   };
-  for (std::size_t byte = 0; byte < query.bytes; byte += 2) {  // a row has a multiple of eight bytes
-    const auto sum = hn::BitCast(d16, hn::Add(look_up(byte), look_up(byte + 1)));
-    all = hn::Add(all, sum);
-    odd = hn::Add(odd, hn::ShiftRight<8>(sum));
+  constexpr std::size_t kBytes = kAddedAtOnce / kTables;  // of which a row has a multiple
+  for (std::size_t byte = 0; byte < query.bytes; byte += kBytes) {
+    hn::Vec<D8> sums[Vectors], first[Vectors], second[Vectors];
+    MNEME_UNROLL
+    for (std::size_t v = 0; v < Vectors; ++v) sums[v] = hn::Zero(d8);
+#pragma GCC unroll 1
+    for (std::size_t i = 0; i < kBytes; i += 2) {  // more at once are more than the registers hold
+      look_up(first);
+      look_up(second);
+      MNEME_UNROLL
+      for (std::size_t v = 0; v < Vectors; ++v) sums[v] = hn::Add(sums[v], hn::Add(first[v], second[v]));
+    }
+    MNEME_UNROLL
+    for (std::size_t v = 0; v < Vectors; ++v) {
+      all[v] = hn::Add(all[v], hn::BitCast(d16, sums[v]));
+      odd[v] = hn::Add(odd[v], hn::ShiftRight<8>(hn::BitCast(d16, sums[v])));
+    }
   }
-  hn::StoreU(hn::Sub(all, hn::ShiftLeft<8>(odd)), d16, of_even);
-  hn::StoreU(odd, d16, of_odd);
+  MNEME_UNROLL
+  for (std::size_t v = 0; v < Vectors; ++v) {
+    hn::StoreU(hn::Sub(all[v], hn::ShiftLeft<8>(odd[v])), d16, of_even + v * kLanes / 2);
+    hn::StoreU(odd[v], d16, of_odd + v * kLanes / 2);
+  }
 }
 
 HWY_INLINE void sum_levels(const OneBitQuery& query, const std::uint8_t* signs, std::size_t width,
-                           std::uint16_t* sums) {
+                           const std::byte* ahead, std::uint16_t* sums) {
   const hn::CappedTag<std::uint8_t, kBlockRows> whole;
   const hn::CappedTag<std::uint8_t, kCodeRows> least;
+  constexpr std::size_t kAtOnce = 2, kLanes = hn::MaxLanes(whole);
   std::size_t lane = 0;
-  for (; lane + hn::Lanes(whole) <= width; lane += hn::Lanes(whole))
-    sum_lanes(whole, query, signs + lane, width, sums + lane / 2, sums + width / 2 + lane / 2);
+  for (; lane + kAtOnce * kLanes <= width; lane += kAtOnce * kLanes)
+    sum_lanes<kAtOnce>(whole, query, signs + lane, width, ahead, sums + lane / 2, sums + width / 2 + lane / 2);
+  for (; lane + kLanes <= width; lane += kLanes)
+    sum_lanes<1>(whole, query, signs + lane, width, ahead, sums + lane / 2, sums + width / 2 + lane / 2);
   for (; lane < width; lane += hn::Lanes(least))
-    sum_lanes(least, query, signs + lane, width, sums + lane / 2, sums + width / 2 + lane / 2);
+    sum_lanes<1>(least, query, signs + lane, width, ahead, sums + lane / 2, sums + width / 2 + lane / 2);
 }
 #endif
 
@@ -207,8 +305,9 @@ MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const On
   for (std::size_t first = 0; first < list.rows; first += kBlockRows) {
     const std::size_t width = std::min(kBlockRows, padded(list.rows - first));
     if (list.wanted != nullptr && none_wanted(list.wanted + first / kCodeRows, width / kCodeRows)) continue;
-    const std::byte* const block = list.blocks + first * bytes_per_row;  // the processor fetches ahead as well as we
-    sum_levels(query, reinterpret_cast<const std::uint8_t*>(block), width, sums);
+    const std::byte* const block = list.blocks + first * bytes_per_row;
+    const std::byte* const next = first + width < list.rows ? block + width * bytes_per_row : list.ahead;
+    sum_levels(query, reinterpret_cast<const std::uint8_t*>(block), width, next, sums);
     const auto* slope = reinterpret_cast<const float*>(block + query.bytes * width);
     for (std::size_t at = 0; at < width; at += lanes) {
       const auto sum = hn::ConvertTo(floats, hn::PromoteTo(ints, hn::LoadU(halves, sums + at)));

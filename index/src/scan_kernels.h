@@ -29,16 +29,16 @@ constexpr std::size_t lane_of(std::size_t row, std::size_t width) {
   return row < width / 2 ? 2 * row : 2 * (row - width / 2) + 1;
 }
 
-/// A rotated query as sums of its levels for all signs of a few dimensions: q[d] ≈ ± level × step / 2.
+/// A rotated query as sums of its values' sizes for all signs of a few dimensions, in levels of step / 2.
 struct OneBitQuery {
   std::vector<std::uint8_t> tables;  ///< in the order that the instruction set looks them up
   std::size_t bytes = 0;             ///< of a row's signs
   float step = 0;
-  float sum_of_sizes = 0;     ///< Σ |q[d]|, of what the levels stand for
+  float sum_of_sizes = 0;     ///< Σ |q[d]|
   bool with_offsets = false;  ///< what the blocks have
 };
 
-/// The tables of `query`, of `bytes` × 8 values. The sums of a row's levels stay below 2^16 for limits::kDimensionsMax.
+/// The tables of `query`, of `bytes` × 8 values, in levels so large that no sum of a row's reaches 2^16.
 void make_tables(const float* query, std::size_t bytes, OneBitQuery& out);
 
 /// The rows of one list.
@@ -49,6 +49,7 @@ struct OneBitList {
   float base;              ///< what the query scores with the list's centroid
   /// Which rows are wanted, a mask per kCodeRows of them, the lowest bit the first; null: all.
   const std::uint16_t* wanted = nullptr;
+  const std::byte* ahead = nullptr;  ///< blocks that are read next, and fetched meanwhile; any address
 };
 
 /// Rows that may be among the best, by three arrays. Kernels that append write whole vectors: kSpare places after the

@@ -78,7 +78,7 @@ struct OneBitRows {
 };
 
 TEST_P(CodeKernels, EstimateFromOneBitCodesAsALoopOverBitsDoes) {
-  for (const std::size_t bytes : {8UL, 16UL, 48UL, 96UL, 512UL})
+  for (const std::size_t bytes : {8UL, 16UL, 48UL, 56UL, 96UL, 512UL, 8192UL})
     for (const std::size_t rows : {1UL, 15UL, 16UL, 17UL, 33UL, 49UL, 64UL, 65UL, 200UL})
       for (const bool with_offsets : {false, true}) {
         const OneBitRows list(bytes, rows, with_offsets, random_);
@@ -139,7 +139,8 @@ TEST_P(CodeKernels, EstimateTheRowsThatAreWantedAsTheyDoAmongAll) {
     }
 }
 
-// The bound above is of the worst case. Errors of rounding are independent, and far below those of one bit a dimension.
+// The bound above is of the worst case. Errors of rounding are independent, and far below those of one bit a dimension,
+// which are 0.6 of its standard deviation.
 TEST_P(CodeKernels, EstimateWithLittleErrorFromTheQuery) {
   const OneBitRows list(48, 1000, false, random_);
   std::vector<float> query(384);
@@ -155,7 +156,7 @@ TEST_P(CodeKernels, EstimateWithLittleErrorFromTheQuery) {
     ASSERT_EQ(out.positions[i], i);
     squares += std::pow((out.scores[i] - list.score(i, query, 0)) / list.slope[i], 2);
   }
-  EXPECT_LT(std::sqrt(squares / 1000), 0.1 * std::sqrt(384.0));
+  EXPECT_LT(std::sqrt(squares / 1000), 0.17 * std::sqrt(384.0));
 }
 
 TEST_P(CodeKernels, EstimateNothingFromAQueryOfZeros) {
@@ -224,12 +225,14 @@ TEST_P(CodeKernels, KeepCandidatesOfAtLeastAThreshold) {
 }
 
 TEST_P(CodeKernels, MultiplyEightBitCodesWithoutOverflow) {
+  const int most = eight_bit_levels_max();
   for (const std::size_t stride : {64UL, 128UL, 192UL, 768UL, 4096UL}) {
     std::vector<std::int8_t> query(stride);
     std::vector<std::uint8_t> codes(20 * stride);
-    for (const bool extreme : {false, true}) {
+    for (const int sign : {0, -1, 1}) {
+      const bool extreme = sign != 0;
       for (std::int8_t& value : query)
-        value = static_cast<std::int8_t>(extreme ? -127 : static_cast<int>(random_() % 255) - 127);
+        value = static_cast<std::int8_t>(extreme ? sign * most : static_cast<int>(random_() % (2 * most + 1)) - most);
       for (std::uint8_t& value : codes) value = static_cast<std::uint8_t>(extreme ? 255 : random_());
       const std::vector<std::uint32_t> positions = {19, 0, 7, 7, 18, 3, 11, 2};
       std::vector<std::int32_t> out(positions.size());
@@ -265,18 +268,33 @@ TEST_P(CodeKernels, MultiplyBatchesOfRowsAndCentroidsWithoutOverflow) {
 }
 
 TEST_P(CodeKernels, RoundToEightBits) {
+  for (const int most : {63, 127})
+    for (const std::size_t count : {1UL, 15UL, 64UL, 384UL}) {
+      std::vector<float> values(count);
+      for (float& value : values) value = uniform(3);
+      std::vector<std::int8_t> levels(count);
+      const float step = to_eight_bit(values.data(), count, most, levels.data());
+      for (std::size_t i = 0; i < count; ++i) {
+        ASSERT_NEAR(static_cast<float>(levels[i]) * step, values[i], 0.501F * step) << "count " << count;
+        ASSERT_LE(std::abs(levels[i]), most);
+      }
+    }
+  std::vector<float> zeros(64);
+  std::vector<std::int8_t> levels(64, 1);
+  EXPECT_EQ(to_eight_bit(zeros.data(), zeros.size(), 127, levels.data()), 0);
+  EXPECT_EQ(levels, std::vector<std::int8_t>(64));
+}
+
+TEST_P(CodeKernels, RoundToSixteenBits) {
   for (const std::size_t count : {1UL, 15UL, 64UL, 384UL}) {
     std::vector<float> values(count);
     for (float& value : values) value = uniform(3);
-    std::vector<std::int8_t> levels(count);
-    const float step = to_eight_bit(values.data(), count, levels.data());
-    for (std::size_t i = 0; i < count; ++i)
-      ASSERT_NEAR(static_cast<float>(levels[i]) * step, values[i], 0.501F * step) << "count " << count;
+    values.back() = -3;
+    ASSERT_EQ(largest_of(values.data(), count), 3);
+    std::vector<std::int16_t> levels(count);
+    to_sixteen_bit(values.data(), count, 32767.0F / 3, levels.data());
+    for (std::size_t i = 0; i < count; ++i) ASSERT_NEAR(levels[i], values[i] * 32767.0F / 3, 0.51F) << i;
   }
-  std::vector<float> zeros(64);
-  std::vector<std::int8_t> levels(64, 1);
-  EXPECT_EQ(to_eight_bit(zeros.data(), zeros.size(), levels.data()), 0);
-  EXPECT_EQ(levels, std::vector<std::int8_t>(64));
 }
 
 TEST_P(CodeKernels, FindTheNearestCentroidAsALoopDoes) {
