@@ -16,6 +16,7 @@
 namespace mneme {
 namespace {
 
+constexpr std::size_t kRowsMin = 8192;     // of a first save: fewer are read from the store and compressed as quickly
 constexpr std::size_t kChangesMin = 4096;  // slots made or dead since the last save that ask for another …
 constexpr std::size_t kChangesShare = 8;   // … or this part of what was saved
 constexpr std::size_t kChangesAtClose = 1024;
@@ -27,8 +28,8 @@ std::string name_of(const SpaceInfo& space, const GenerationIndex& index) {
 
 bool is_due(const IndexState& state, bool closing) {
   const index::VectorIndex& vectors = *state.vectors;
-  if (vectors.compressed() == 0) return false;
   const std::size_t slots = vectors.slots(), saved = vectors.saved_slots();
+  if (vectors.compressed() == 0 || (saved == 0 && vectors.live() < kRowsMin)) return false;
   const std::size_t dead = slots - std::min(slots, vectors.live());
   const std::size_t fresh = slots - std::min(slots, saved);
   const std::size_t changes = fresh + dead - std::min<std::size_t>(dead, state.saved_dead);

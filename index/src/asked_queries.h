@@ -36,10 +36,12 @@ class AskedQueries {
   void measured() {
     unusual_.store(0, std::memory_order_relaxed);
     const std::uint64_t count = count_.load(std::memory_order_relaxed);
-    measure_at_.store(count < kMax ? kMax : count * 16, std::memory_order_relaxed);
+    measure_at_.store(count < kMax ? kMax : count * kGrowth, std::memory_order_relaxed);
   }
+  /// What was measured rests on a first sample: after the next time searches may be far quicker.
+  bool are_few() const { return count_.load(std::memory_order_relaxed) < kMax * kGrowth; }
   /// By an earlier process: as if a full sample had been asked and measured.
-  void measured_before() { measure_at_.store(kMax * 16, std::memory_order_relaxed); }
+  void measured_before() { measure_at_.store(kMax * kGrowth, std::memory_order_relaxed); }
   /// Row-major.
   std::vector<float> sample() const {
     MutexLock lock(mutex_);
@@ -52,7 +54,7 @@ class AskedQueries {
 
  private:
   static constexpr std::size_t kMax = 512;
-  static constexpr std::uint64_t kEvery = 16;
+  static constexpr std::uint64_t kEvery = 16, kGrowth = 16;
 
   std::atomic<std::uint64_t> count_{0}, measure_at_{EffortTable::kAskedMin}, unusual_{0};
   mutable Mutex mutex_;

@@ -183,8 +183,7 @@ HWY_INLINE void sixteen_bit_rows(const std::int16_t* query, const std::int16_t* 
     const auto value = hn::LoadU(d16, query + at);
     MNEME_UNROLL
     for (std::size_t r = 0; r < R; ++r)
-      even[r] =
-          hn::ReorderWidenMulAccumulate(d32, value, hn::LoadU(d16, rows + r * stride + at), even[r], odd[r]);
+      even[r] = hn::ReorderWidenMulAccumulate(d32, value, hn::LoadU(d16, rows + r * stride + at), even[r], odd[r]);
   }
   MNEME_UNROLL
   for (std::size_t r = 0; r < R; ++r) out[r] = hn::GetLane(hn::SumOfLanes(d32, hn::Add(even[r], odd[r])));

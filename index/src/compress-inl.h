@@ -25,8 +25,8 @@ template <class D, class V, class M>
 HWY_INLINE void compress_to(D d, V values, M chosen, hwy::HWY_NAMESPACE::TFromD<D>* out) {
   namespace hn = hwy::HWY_NAMESPACE;
 #if HWY_TARGET == HWY_AVX2
-  const unsigned bits = static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(
-      hn::BitCast(hn::RebindToSigned<D>(), hn::VecFromMask(d, chosen)).raw)));
+  const unsigned bits = static_cast<unsigned>(
+      _mm256_movemask_ps(_mm256_castsi256_ps(hn::BitCast(hn::RebindToSigned<D>(), hn::VecFromMask(d, chosen)).raw)));
   const __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(&kCompressOrder[bits])));
   const hn::RebindToUnsigned<D> du;
   hn::StoreU(hn::BitCast(d, hn::Vec<decltype(du)>{_mm256_permutevar8x32_epi32(hn::BitCast(du, values).raw, order)}), d,

@@ -136,7 +136,8 @@ void Explorer::scan_all(std::span<Explored> out) {
       }
       sections_.push_back(used);
       if (n == 0) continue;
-      const OneBitList list{segment->list_blocks(order_[rank]), n, segment->list_begin(order_[rank]), base};
+      OneBitList list{segment->list_blocks(order_[rank]), n, segment->list_begin(order_[rank]), base};
+      if (rank + 1 < lists) list.ahead = segment->list_blocks(order_[rank + 1]);
       used = scan_one_bit(query_.one_bit(), list, threshold, {scores_.data(), bases_.data(), positions_.data()}, used);
       rows += static_cast<std::uint32_t>(n);
     }

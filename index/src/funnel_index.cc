@@ -1,7 +1,5 @@
 #include "mneme/index/funnel_index.h"
 
-#include <tbb/task_arena.h>
-
 #include <algorithm>
 #include <cassert>
 #include <cmath>
@@ -9,8 +7,10 @@
 #include <new>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "asked_queries.h"
+#include "background_work.h"
 #include "effort.h"
 #include "exact_search.h"
 #include "funnel_batch.h"
@@ -27,13 +27,14 @@ namespace mneme::index {
 namespace {
 
 constexpr std::size_t kSegmentsMax = 6;
+constexpr std::size_t kDeltaShare = 8;
 // A segment is at least so many times the next, or they are merged: less where rows come quicker than they are
 // compressed, so many times what is usually compressed at a time.
 constexpr std::size_t kSegmentRatio = 4, kHurriedSegmentRatio = 1, kHurriedDeltas = 4;
 // Centroids are found again when there are so many times the rows: of a load under way most would soon be replaced, and
 // a quarter as many rows give centroids that are searched about as quickly. Effort is measured more often: it is a promise.
 constexpr double kRetrainGrowth = 4, kRetrainGrowthPaused = 2, kMeasureGrowth = 2;
-constexpr double kRetrainGrowthUnlike = 1.0625;  // where rows have come that are of another kind
+constexpr double kRetrainGrowthUnlike = 2, kRetrainGrowthUnlikePaused = 1.0625;  // where rows of another kind have come
 constexpr std::size_t kSampleRowsPerList = 40;
 constexpr std::size_t kListsMax = 8192;
 
@@ -98,6 +99,11 @@ class FunnelIndex final : public RowsIndex {
     MutexLock lock(mutex_);
     sealed_ = std::move(fresh);
   }
+  /// Rows not yet compressed that ask for it when `compressed` are. Of a small index they are a small part as well: they
+  /// cost a search more than many times as many that are compressed.
+  std::size_t delta_rows(std::size_t compressed) const {
+    return std::clamp(compressed / kDeltaShare, options_.delta_rows / kDeltaShare, options_.delta_rows);
+  }
   void start_background();
   void run_background();
   bool improve();
@@ -123,6 +129,7 @@ class FunnelIndex final : public RowsIndex {
   std::atomic<bool> stop_{false};            // what runs in the background ends soon
   mutable std::atomic<bool> wanted_{false};  // somebody asked for an approximate answer
   std::atomic<std::size_t> look_again_{0};   // slots from which on there may be work
+  std::size_t seen_ = 0;                     // slots when the background last looked; its own
   LoadPause pause_;                          // for centroids that a load under way would soon make useless
 
   mutable Mutex mutex_;
@@ -140,24 +147,10 @@ class FunnelIndex final : public RowsIndex {
   const std::function<void()> wake_ = [this] { start_background(); };  // searches, which are const, teach the index
 };
 
-// Background work of all indexes shares one arena of half the processors, so that searches keep the others.
-tbb::task_arena& background() {
-  static tbb::task_arena arena(std::max(1, tbb::this_task_arena::max_concurrency() / 2), 0,
-                               tbb::task_arena::priority::low);
-  return arena;
-}
-
-// All processors, for work after which searches are far quicker, and which comes when no load is under way.
-tbb::task_arena& whole_machine() {
-  static tbb::task_arena arena(tbb::this_task_arena::max_concurrency(), 1, tbb::task_arena::priority::low);
-  return arena;
-}
-
 void FunnelIndex::start_background() {
   MutexLock lock(mutex_);
   if (busy_ || stop_) return;
-  busy_ = true;
-  background().enqueue([this] { run_background(); });
+  busy_ = run_in_background([this] { run_background(); }).ok();  // or with the next rows
 }
 
 void FunnelIndex::run_background() {
@@ -174,24 +167,28 @@ bool FunnelIndex::improve() {
   const std::size_t live = rows_.live();
   const SealedPtr now = sealed();
   SealedPtr fresh;
+  const bool is_loading = std::exchange(seen_, view.count) != view.count;
   const auto grown = [&](double times, std::size_t rows) {
     return static_cast<double>(live) >= times * static_cast<double>(rows);
   };
+  const bool is_of_one_kind = !now || has_rows_of_one_kind(*now);
   if (!now ? live >= options_.rows_min
-           : grown(has_rows_of_one_kind(*now) ? kRetrainGrowth : kRetrainGrowthUnlike, now->trained_rows))
-    fresh = retrain(now, view);
-  else if (now && view.count >= now->end + options_.delta_rows)
+           : grown(is_of_one_kind ? kRetrainGrowth : kRetrainGrowthUnlike, now->trained_rows))
+    (is_loading ? with_half_the_machine : with_the_whole_machine)([&] { fresh = retrain(now, view); });
+  else if (now && view.count >= now->end + delta_rows(now->end))
     fresh = compress_delta(*now, view);
-  else if (now && pause_.wait_for(grown(kRetrainGrowthPaused, now->trained_rows)))
-    whole_machine().execute([&] { fresh = retrain(now, view); });
+  else if (now && pause_.wait_for(
+                      grown(is_of_one_kind ? kRetrainGrowthPaused : kRetrainGrowthUnlikePaused, now->trained_rows)))
+    with_the_whole_machine([&] { fresh = retrain(now, view); });
   else if (now && (asked_->is_time_to_measure() || (now->of_asked && grown(kMeasureGrowth, now->asked_rows))))
-    fresh = measure(*now, view, live, true);
+    (asked_->are_few() && !is_loading ? with_the_whole_machine
+                                      : with_half_the_machine)([&] { fresh = measure(*now, view, live, true); });
   else if (now && (now->is_effort_provisional || grown(kMeasureGrowth, now->measured_rows)) && !pause_.may_be_near())
     fresh = measure(*now, view, live, false);
   if (fresh) publish(fresh);
   const SealedPtr then = fresh ? fresh : now;
   // After a failure (no memory) the next attempt waits for as many rows again.
-  look_again_.store(then ? std::max<std::size_t>(then->end, fresh ? 0 : view.count) + options_.delta_rows
+  look_again_.store(then ? std::max<std::size_t>(then->end, fresh ? 0 : view.count) + delta_rows(then->end)
                          : std::max(options_.rows_min - 1, fresh ? 0 : view.count + 1),
                     std::memory_order_relaxed);
   return fresh != nullptr;
@@ -263,7 +260,7 @@ SealedPtr FunnelIndex::compress_delta(const Sealed& now, const View& view) const
   Sealed fresh = now;
   fresh.end = static_cast<Slot>(view.count);
   Slot first = now.end;
-  const bool hurried = view.count - now.end >= kHurriedDeltas * options_.delta_rows;
+  const bool hurried = view.count - now.end >= kHurriedDeltas * delta_rows(now.end);
   const std::size_t ratio = hurried ? kHurriedSegmentRatio : kSegmentRatio;
   while (fresh.segments.size() > 1 &&
          (fresh.segments.size() >= kSegmentsMax ||
@@ -289,12 +286,12 @@ Status FunnelIndex::continue_from(const VectorIndex& before) try {
   fresh.end = static_cast<Slot>(view.count);
   fresh.segments.clear();
   Result<CodeSegmentPtr> segment{Code::Busy, ""};
-  background().execute([&] { segment = CodeSegment::encode(rows_, fresh.codebook, 0, fresh.end, view, stop_); });
+  with_half_the_machine([&] { segment = CodeSegment::encode(rows_, fresh.codebook, 0, fresh.end, view, stop_); });
   if (!segment) return segment.status();
   fresh.segments.push_back(std::move(*segment));
   if (fresh.of_asked) asked_->measured_before();
   wanted_ = true;
-  look_again_.store(fresh.end + options_.delta_rows, std::memory_order_relaxed);
+  look_again_.store(fresh.end + delta_rows(fresh.end), std::memory_order_relaxed);
   publish(std::make_shared<const Sealed>(std::move(fresh)));
   return ok_status();
 } catch (const std::bad_alloc&) {
@@ -389,7 +386,7 @@ Result<SavedSlotsPtr> FunnelIndex::restore(const IndexHome& home, const SavedInd
   files_ = std::make_unique<IndexFiles>(home);
   Sealed fresh;
   MNEME_ASSIGN(SavedSlotsPtr slots, files_->restore(rows_, fresh, saved, birth, read_only));
-  look_again_.store(fresh.end + options_.delta_rows, std::memory_order_relaxed);
+  look_again_.store(fresh.end + delta_rows(fresh.end), std::memory_order_relaxed);
   fresh.measured_rows = fresh.asked_rows = fresh.trained_rows;
   if (fresh.of_asked) asked_->measured_before();
   if (options_.cold) {

@@ -71,10 +71,12 @@ Sizes sizes_of(const float* query, std::size_t bytes) {
 inline constexpr float kRounding = kTableBits / 2.0F;  // of an entry, at most: each level is rounded
 
 // Entry i of a table := the sum of the levels of those dimensions whose bit in i agrees with the query's sign: what they
-// sum to for no bit, and what each bit adds to that.
-MNEME_WITH_WIDE_TABLES void fill_tables(const float* query, std::size_t bytes, float inverse, std::uint8_t* out) {
+// sum to for no bit, and what each bit adds to that. `all` becomes the sum of all levels.
+MNEME_WITH_WIDE_TABLES void fill_tables(const float* query, std::size_t bytes, float inverse, std::uint8_t* out,
+                                        float& all) {
   constexpr __mmask64 kBit[] = {0xAAAAAAAAAAAAAAAA, 0xCCCCCCCCCCCCCCCC, 0xF0F0F0F0F0F0F0F0,
                                 0xFF00FF00FF00FF00, 0xFFFF0000FFFF0000, 0xFFFFFFFF00000000};
+  std::uint32_t sum_of_levels = 0;
   for (std::size_t first = 0; first < bytes * 8; first += kGroup)
     for (std::size_t i = 0; i < kGroup; i += kTableBits, out += kTableSize) {
       std::uint8_t added[kTableBits], for_none = 0;
@@ -82,6 +84,7 @@ MNEME_WITH_WIDE_TABLES void fill_tables(const float* query, std::size_t bytes, f
         const std::size_t d = first + kOrder[i + j];
         const float scaled = d < bytes * 8 ? query[d] * inverse : 0;
         const auto level = static_cast<std::uint8_t>(std::abs(scaled) + 0.5F);
+        sum_of_levels += level;
         for_none = static_cast<std::uint8_t>(for_none + (scaled < 0 ? level : 0));
         added[j] = static_cast<std::uint8_t>(scaled < 0 ? -level : level);
       }
@@ -90,13 +93,15 @@ MNEME_WITH_WIDE_TABLES void fill_tables(const float* query, std::size_t bytes, f
         sum = _mm512_add_epi8(sum, _mm512_maskz_set1_epi8(kBit[j], static_cast<char>(added[j])));
       _mm512_storeu_si512(out, sum);
     }
+  all = static_cast<float>(sum_of_levels);
 }
 #else
 inline constexpr float kRounding = 0.51F;  // sums are rounded, not what they are of, but for a little
 
 // Entry i of a table := the sum of the sizes of those dimensions whose bit in i agrees with the query's sign, in levels.
+// `all` is right as it is.
 #if HWY_TARGET == HWY_SCALAR
-void fill_tables(const float* query, std::size_t bytes, float inverse, std::uint8_t* out) {
+void fill_tables(const float* query, std::size_t bytes, float inverse, std::uint8_t* out, float&) {
   for (std::size_t d = 0; d < bytes * 8; d += kTableBits, out += kTableSize)
     for (std::size_t entry = 0; entry < kTableSize; ++entry) {
       float sum = 0;
@@ -110,13 +115,13 @@ HWY_INLINE void to_levels(const float* values, float inverse, std::int16_t* out)
   const hn::CappedTag<float, 8> floats;
   const hn::Rebind<std::int16_t, decltype(floats)> d16;
   for (std::size_t i = 0; i < 8; i += hn::Lanes(floats))
-    hn::StoreU(hn::DemoteTo(d16, hn::NearestInt(hn::Mul(hn::LoadU(floats, values + i), hn::Set(floats, inverse)))),
-               d16, out + i);
+    hn::StoreU(hn::DemoteTo(d16, hn::NearestInt(hn::Mul(hn::LoadU(floats, values + i), hn::Set(floats, inverse)))), d16,
+               out + i);
 }
 
 // In sixteen bits, of which the lower kPart are rounded away. For no bit the sum is that of the negative sizes; each bit
 // adds its value to that, the last to the second half of the entries.
-void fill_tables(const float* query, std::size_t bytes, float inverse, std::uint8_t* out) {
+void fill_tables(const float* query, std::size_t bytes, float inverse, std::uint8_t* out, float&) {
   constexpr int kPart = 11;
   static_assert((kTableMax + 1) << kPart <= 1 << 15);
   const hn::CappedTag<std::int16_t, 8> d16;  // the values of two tables, or half of one's entries
@@ -140,8 +145,8 @@ void fill_tables(const float* query, std::size_t bytes, float inverse, std::uint
       auto sum = of_dimension(negative, 3);
       MNEME_UNROLL
       for (std::size_t i = 0; i < 3; ++i)
-        sum = hn::Add(sum, hn::Add(of_dimension(negative, i),
-                                   hn::And(hn::Load(d16, kIfSet[i]), of_dimension(value, i))));
+        sum =
+            hn::Add(sum, hn::Add(of_dimension(negative, i), hn::And(hn::Load(d16, kIfSet[i]), of_dimension(value, i))));
       const auto half = hn::Set(d16, 1 << (kPart - 1));
       const auto lower = hn::Add(sum, half), upper = hn::Add(lower, of_dimension(value, 3));
       hn::StoreU(hn::DemoteTo(d8, hn::ShiftRight<kPart>(lower)), d8, out);
@@ -157,20 +162,21 @@ MNEME_WITH_WIDE_TABLES void MakeTables(const float* query, std::size_t bytes, On
   const Sizes sizes = sizes_of(query, bytes);
   const std::size_t tables = (bytes * 8 + kGroup - 1) / kGroup * kTables;
   // The entries of each table, and what a row may sum to.
-  float inverse = std::min((kTableMax - kRounding) / sizes.of_table,
+  float inverse = std::min((static_cast<float>(kTableMax) - kRounding) / sizes.of_table,
                            (kSumMax - kRounding * static_cast<float>(tables)) / sizes.of_all);
   if (!(sizes.of_table > 0) || !std::isfinite(sizes.of_all)) inverse = 0;
   out.bytes = bytes;
   out.step = inverse > 0 ? 2 / inverse : 0;
-  out.sum_of_sizes = inverse > 0 ? sizes.of_all : 0;
   out.tables.resize(tables * kTableSize);
-  fill_tables(query, bytes, inverse, out.tables.data());
+  float all = inverse > 0 ? sizes.of_all * inverse : 0;
+  fill_tables(query, bytes, inverse, out.tables.data(), all);
+  out.sum_of_sizes = all * out.step / 2;
 }
 
-// sums[i] := the sum of levels that agree in row i of a block of `width` rows.
+// sums[i] := the sum of levels that agree in row i of a block of `width` rows. May fetch what lies `ahead`.
 #if MNEME_WIDE_TABLES
 MNEME_WITH_WIDE_TABLES HWY_INLINE void sum_levels(const OneBitQuery& query, const std::uint8_t* signs,
-                                                  std::size_t width, const std::byte*, std::uint16_t* sums) {
+                                                  std::size_t width, std::uintptr_t, std::uint16_t* sums) {
   const __mmask64 lanes = width == 64 ? ~__mmask64{0} : (__mmask64{1} << width) - 1;
   const __m512i two = _mm512_set1_epi8(0x03), four = _mm512_set1_epi8(0x0F);
   const std::uint8_t* table = query.tables.data();
@@ -204,7 +210,7 @@ MNEME_WITH_WIDE_TABLES HWY_INLINE void sum_levels(const OneBitQuery& query, cons
   _mm512_storeu_si512(sums + width / 2, odd);
 }
 #elif HWY_TARGET == HWY_SCALAR
-HWY_INLINE void sum_levels(const OneBitQuery& query, const std::uint8_t* signs, std::size_t width, const std::byte*,
+HWY_INLINE void sum_levels(const OneBitQuery& query, const std::uint8_t* signs, std::size_t width, std::uintptr_t,
                            std::uint16_t* sums) {
   for (std::size_t row = 0; row < width; ++row) {
     std::uint32_t sum = 0;
@@ -217,10 +223,11 @@ HWY_INLINE void sum_levels(const OneBitQuery& query, const std::uint8_t* signs, 
   }
 }
 #else
-// Of `Vectors` times as many lanes as a vector has. Tables are loaded once for all of them.
+// Of `Vectors` times as many lanes as a vector has: tables are loaded once for all of them. Fetches what lies at `ahead`,
+// a cache line for each byte of a row.
 template <std::size_t Vectors, class D8>
 HWY_INLINE void sum_lanes(D8 d8, const OneBitQuery& query, const std::uint8_t* signs, std::size_t width,
-                          const std::byte* ahead, std::uint16_t* of_even, std::uint16_t* of_odd) {
+                          std::uintptr_t ahead, std::uint16_t* of_even, std::uint16_t* of_odd) {
   const hn::Repartition<std::uint16_t, D8> d16;
   constexpr std::size_t kLanes = hn::MaxLanes(d8);
   const auto low_bits = hn::Set(d8, 15);
@@ -229,7 +236,7 @@ HWY_INLINE void sum_lanes(D8 d8, const OneBitQuery& query, const std::uint8_t* s
   for (std::size_t v = 0; v < Vectors; ++v) all[v] = odd[v] = hn::Zero(d16);
   const std::uint8_t* table = query.tables.data();
   const auto look_up = [&](hn::Vec<D8>(&sums)[Vectors]) HWY_ATTR {
-    __builtin_prefetch(ahead);
+    __builtin_prefetch(reinterpret_cast<const void*>(ahead));
     ahead += kCacheLine;
     const auto of_low = hn::LoadDup128(d8, table), of_high = hn::LoadDup128(d8, table + kTableSize);
     MNEME_UNROLL
@@ -267,8 +274,8 @@ HWY_INLINE void sum_lanes(D8 d8, const OneBitQuery& query, const std::uint8_t* s
   }
 }
 
-HWY_INLINE void sum_levels(const OneBitQuery& query, const std::uint8_t* signs, std::size_t width,
-                           const std::byte* ahead, std::uint16_t* sums) {
+HWY_INLINE void sum_levels(const OneBitQuery& query, const std::uint8_t* signs, std::size_t width, std::uintptr_t ahead,
+                           std::uint16_t* sums) {
   const hn::CappedTag<std::uint8_t, kBlockRows> whole;
   const hn::CappedTag<std::uint8_t, kCodeRows> least;
   constexpr std::size_t kAtOnce = 2, kLanes = hn::MaxLanes(whole);
@@ -306,8 +313,10 @@ MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const On
     const std::size_t width = std::min(kBlockRows, padded(list.rows - first));
     if (list.wanted != nullptr && none_wanted(list.wanted + first / kCodeRows, width / kCodeRows)) continue;
     const std::byte* const block = list.blocks + first * bytes_per_row;
-    const std::byte* const next = first + width < list.rows ? block + width * bytes_per_row : list.ahead;
-    sum_levels(query, reinterpret_cast<const std::uint8_t*>(block), width, next, sums);
+    const std::byte* const after = list.ahead != nullptr ? list.ahead : block;
+    const std::byte* const next = first + width < list.rows ? block + width * bytes_per_row : after;
+    sum_levels(query, reinterpret_cast<const std::uint8_t*>(block), width, reinterpret_cast<std::uintptr_t>(next),
+               sums);
     const auto* slope = reinterpret_cast<const float*>(block + query.bytes * width);
     for (std::size_t at = 0; at < width; at += lanes) {
       const auto sum = hn::ConvertTo(floats, hn::PromoteTo(ints, hn::LoadU(halves, sums + at)));

@@ -98,6 +98,10 @@ plant index/include/mneme/index/a.h "// A header that may be read twice." "int a
 expect_refused index/include/mneme/index/a.h:1 guard
 
 clean_tree
+plant index/src/a-inl.h "// A part that is read once for each instruction set." "#pragma once" "int a();"
+expect_refused index/src/a-inl.h:1 guard
+
+clean_tree
 mapfile -t lines < <(seq 501)
 plant index/src/a.cc "${lines[@]}"
 expect_refused index/src/a.cc:501 length

@@ -182,6 +182,17 @@ TEST_F(FunnelIndexTest, CompressesNothingThatOnlyExactSearchesNeed) {
   EXPECT_GE(index_->compressed(), 1900U);
 }
 
+// New rows are scanned whole. Of a small index a thousand of them would cost a search many times what the others do.
+TEST_F(FunnelIndexTest, CompressesASmallPartOfASmallIndexAtATime) {
+  open_funnel(16, Metric::Cosine, {.rows_min = 1024, .delta_rows = 1024});
+  for (std::size_t i = 0; i < 2048; ++i) put(next_row_++, gaussian());
+  index_->finish_background();
+  ASSERT_GE(index_->compressed(), 1024U);
+  for (std::size_t i = 0; i < 600; ++i) put(next_row_++, gaussian());
+  index_->finish_background();
+  EXPECT_GE(index_->compressed(), 2300U);
+}
+
 TEST_F(FunnelIndexTest, FindsEveryAddAtOnce) {
   open_funnel(32, Metric::Cosine);
   for (int i = 0; i < 4000; ++i) {
