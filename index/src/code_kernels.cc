@@ -6,6 +6,7 @@
 #include "code_kernels.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 
@@ -356,9 +357,10 @@ void sixteen_bit_products(const std::int16_t* query, const std::int16_t* rows, s
 int eight_bit_levels_max() { return HWY_DYNAMIC_DISPATCH(EightBitLevelsMax)(); }
 float largest_of(const float* values, std::size_t count) { return HWY_DYNAMIC_DISPATCH(LargestOf)(values, count); }
 float to_eight_bit(const float* values, std::size_t count, int most, std::int8_t* out) {
-  const float largest = largest_of(values, count), step = largest / static_cast<float>(most);
-  HWY_DYNAMIC_DISPATCH(ToEightBit)(values, count, step > 0 ? static_cast<float>(most) / largest : 0, out);
-  return step;
+  const float largest = largest_of(values, count), inverse = static_cast<float>(most) / largest;
+  const bool is_usual = largest > 0 && std::isfinite(inverse);  // of the smallest numbers no inverse is finite
+  HWY_DYNAMIC_DISPATCH(ToEightBit)(values, count, is_usual ? inverse : 0, out);
+  return is_usual ? largest / static_cast<float>(most) : 0;
 }
 void to_sixteen_bit(const float* values, std::size_t count, float inverse, std::int16_t* out) {
   HWY_DYNAMIC_DISPATCH(ToSixteenBit)(values, count, inverse, out);

@@ -10,10 +10,10 @@
 
 namespace mneme::index {
 
-/// out[i] = Σ codes[positions[i] × stride + d] × query[d] for i < count; codes are unsigned, the query signed, and
-/// |query| ≤ eight_bit_levels_max(): 127, or 63 where the instructions that there are add pairs of products in sixteen
-/// bits. `stride` is a multiple of 64. Prefetches ahead: positions may jump.
+/// The largest level of a query: 127, or 63 where the instructions that there are add pairs of products in sixteen bits.
 int eight_bit_levels_max();
+/// out[i] = Σ codes[positions[i] × stride + d] × query[d] for i < count; codes are unsigned, the query signed, and
+/// |query| ≤ eight_bit_levels_max(). `stride` is a multiple of 64. Prefetches ahead: positions may jump.
 void eight_bit_products(const std::int8_t* query, const std::uint8_t* codes, std::size_t stride,
                         std::span<const std::uint32_t> positions, std::int32_t* out);
 

@@ -33,7 +33,7 @@ constexpr std::size_t kDeltaShare = 8;
 constexpr std::size_t kSegmentRatio = 4, kHurriedSegmentRatio = 1, kHurriedDeltas = 4;
 // Centroids are found again when there are so many times the rows: of a load under way most would soon be replaced, and
 // a quarter as many rows give centroids that are searched about as quickly. Effort is measured more often: it is a promise.
-constexpr double kRetrainGrowth = 4, kRetrainGrowthPaused = 2, kMeasureGrowth = 2;
+constexpr double kRetrainGrowth = 4, kRetrainGrowthPaused = 1.5, kMeasureGrowth = 2;
 constexpr double kRetrainGrowthUnlike = 2, kRetrainGrowthUnlikePaused = 1.0625;  // where rows of another kind have come
 constexpr std::size_t kSampleRowsPerList = 40;
 constexpr std::size_t kListsMax = 8192;

@@ -139,8 +139,8 @@ TEST_P(CodeKernels, EstimateTheRowsThatAreWantedAsTheyDoAmongAll) {
     }
 }
 
-// The bound above is of the worst case. Errors of rounding are independent, and far below those of one bit a dimension,
-// which are 0.6 of its standard deviation.
+// The bound above is of the worst case. Errors of rounding are independent, and below those of one bit a dimension, which
+// are 0.6 of its standard deviation: 0.12 to 0.2 with sixteen levels for four dimensions, by the largest four of a query.
 TEST_P(CodeKernels, EstimateWithLittleErrorFromTheQuery) {
   const OneBitRows list(48, 1000, false, random_);
   std::vector<float> query(384);
@@ -156,7 +156,7 @@ TEST_P(CodeKernels, EstimateWithLittleErrorFromTheQuery) {
     ASSERT_EQ(out.positions[i], i);
     squares += std::pow((out.scores[i] - list.score(i, query, 0)) / list.slope[i], 2);
   }
-  EXPECT_LT(std::sqrt(squares / 1000), 0.17 * std::sqrt(384.0));
+  EXPECT_LT(std::sqrt(squares / 1000), 0.25 * std::sqrt(384.0));
 }
 
 TEST_P(CodeKernels, EstimateNothingFromAQueryOfZeros) {
@@ -279,10 +279,13 @@ TEST_P(CodeKernels, RoundToEightBits) {
         ASSERT_LE(std::abs(levels[i]), most);
       }
     }
-  std::vector<float> zeros(64);
-  std::vector<std::int8_t> levels(64, 1);
-  EXPECT_EQ(to_eight_bit(zeros.data(), zeros.size(), 127, levels.data()), 0);
-  EXPECT_EQ(levels, std::vector<std::int8_t>(64));
+  for (const float value : {0.0F, 1e-45F, 1e-40F}) {  // nothing, and numbers too small to divide by
+    std::vector<float> values(64);
+    values[5] = -value;
+    std::vector<std::int8_t> levels(64, 1);
+    EXPECT_EQ(to_eight_bit(values.data(), values.size(), 127, levels.data()), 0) << value;
+    EXPECT_EQ(levels, std::vector<std::int8_t>(64)) << value;
+  }
 }
 
 TEST_P(CodeKernels, RoundToSixteenBits) {
