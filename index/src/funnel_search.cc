@@ -7,7 +7,6 @@
 #include <limits>
 
 #include "mneme/index/kernels.h"
-#include "top_k.h"
 
 namespace mneme::index {
 namespace {
