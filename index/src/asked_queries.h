@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "effort.h"
@@ -12,29 +14,29 @@
 
 namespace mneme::index {
 
-/// The first kMax, and from then on one of kEvery, or one that was unusual, in the place of the oldest. Threads: any.
+/// The first kMax, and from then on one of kEvery, each once, in the place of the oldest; all of them while what is asked
+/// changes. A query that was asked again says nothing new, and one that is unusual no more than another: what is measured
+/// on is to be like what will be asked. Threads: any.
 class AskedQueries {
  public:
   /// @return whether it is time to measure
   bool remember(std::span<const float> query, bool unusual) {
     const std::uint64_t number = count_.fetch_add(1, std::memory_order_relaxed);
     if (unusual) unusual_.fetch_add(1, std::memory_order_relaxed);
-    if (number < kMax || number % kEvery == 0 || unusual) {
-      MutexLock lock(mutex_);
-      const std::size_t at = next_++ % kMax * query.size();
-      if (sample_.size() < at + query.size()) sample_.resize(at + query.size());
-      std::copy(query.begin(), query.end(), sample_.begin() + static_cast<std::ptrdiff_t>(at));
-    }
+    if (number % kWindow == kWindow - 1) end_window();
+    if (number < kMax || number % kEvery == 0 || is_changing_.load(std::memory_order_relaxed)) keep(query);
     return is_time_to_measure();
   }
   bool is_time_to_measure() const {
     return count_.load(std::memory_order_relaxed) >= measure_at_.load(std::memory_order_relaxed) ||
-           unusual_.load(std::memory_order_relaxed) >= kMax;
+           has_changed_.load(std::memory_order_relaxed);
   }
-  /// The next time comes when the sample is full, then with sixteen times as many queries, or with a sample of unusual
-  /// ones: what is asked has changed.
+  /// The next time comes when the sample is full, then with sixteen times as many queries, or when what is asked has
+  /// changed.
   void measured() {
     unusual_.store(0, std::memory_order_relaxed);
+    is_changing_.store(false, std::memory_order_relaxed);
+    has_changed_.store(false, std::memory_order_relaxed);
     const std::uint64_t count = count_.load(std::memory_order_relaxed);
     measure_at_.store(count < kMax ? kMax : count * kGrowth, std::memory_order_relaxed);
   }
@@ -49,16 +51,38 @@ class AskedQueries {
   }
   std::uint64_t bytes_used() const {
     MutexLock lock(mutex_);
-    return sample_.capacity() * sizeof(float);
+    return sample_.capacity() * sizeof(float) + hashes_.capacity() * sizeof hashes_[0];
   }
 
  private:
   static constexpr std::size_t kMax = 512;
   static constexpr std::uint64_t kEvery = 16, kGrowth = 16;
+  // Of what is measured on, three queries in a hundred are unusual. Where as many of a window are as one in kUnusualShare,
+  // what is asked is changing; after another such window the sample has been renewed.
+  static constexpr std::uint64_t kWindow = kMax, kUnusualShare = 8;
+
+  void end_window() {
+    const bool is_changing = unusual_.exchange(0, std::memory_order_relaxed) > kWindow / kUnusualShare;
+    if (is_changing_.exchange(is_changing, std::memory_order_relaxed) && is_changing)
+      has_changed_.store(true, std::memory_order_relaxed);
+  }
+  void keep(std::span<const float> query) {
+    const std::size_t hash =
+        std::hash<std::string_view>()({reinterpret_cast<const char*>(query.data()), query.size_bytes()});
+    MutexLock lock(mutex_);
+    if (std::find(hashes_.begin(), hashes_.end(), hash) != hashes_.end()) return;
+    const std::size_t place = next_++ % kMax, at = place * query.size();
+    if (hashes_.size() <= place) hashes_.resize(place + 1);
+    hashes_[place] = hash;
+    if (sample_.size() < at + query.size()) sample_.resize(at + query.size());
+    std::copy(query.begin(), query.end(), sample_.begin() + static_cast<std::ptrdiff_t>(at));
+  }
 
   std::atomic<std::uint64_t> count_{0}, measure_at_{EffortTable::kAskedMin}, unusual_{0};
+  std::atomic<bool> is_changing_{false}, has_changed_{false};
   mutable Mutex mutex_;
   std::vector<float> sample_ MNEME_GUARDED_BY(mutex_);
+  std::vector<std::size_t> hashes_ MNEME_GUARDED_BY(mutex_);  // of the queries in sample_
   std::size_t next_ MNEME_GUARDED_BY(mutex_) = 0;
 };
 

@@ -61,7 +61,7 @@ void DenseBatch::prepare(const FunnelRequest& request, std::span<const DenseQuer
     way.thin_at = 2 * request.k + 64;
     way.margin = 0;
     for (const CodeSegmentPtr& segment : now_.segments)
-      way.margin = std::max(way.margin, FunnelSearch::kEightBitSigmas * FunnelSearch::eight_bit_error(code_, *segment));
+      way.margin = std::max(way.margin, kEightBitSigmas * FunnelSearch::eight_bit_error(code_, *segment));
   }
 }
 

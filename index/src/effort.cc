@@ -8,26 +8,36 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <random>
 
-#include "exact_search.h"
 #include "exploration.h"
 #include "mneme/index/kernels.h"
+#include "near_truth.h"
 
 namespace mneme::index {
 namespace {
 
 constexpr std::size_t kMadePerKind = 192;  // queries made where too few were asked
 // Queries used of each kind, by kNeighbours: a search for many says much by itself.
-constexpr std::array<std::size_t, 4> kQueriesUsed = {512, 512, 192, 64};
+constexpr std::array<std::size_t, 4> kQueriesUsed = {512, 512, 320, 64};
 // Of what the target leaves, by kNeighbours: samples are small (for one neighbour, right or wrong), and data moves on.
 constexpr std::array<float, 4> kReserveMade = {0.8F, 0.5F, 0.5F, 0.4F}, kReserveAsked = {0.6F, 0.12F, 0.12F, 0.12F};
 // … and as much more for each target as luck counts for more where few may be missed.
 constexpr std::array<float, 3> kLuckOfAsked = {1, 1, 4};
+// Where recall differs much from query to query, a sample says less about all: so many of its standard errors are added
+// to the target, less what the promise allows to be missed.
+constexpr float kErrorsOfSample = 2, kAllowed = 0.01F;
+// Queries, by kNeighbours, on which searches confirm what exploring tells; how much less they may find, of what the target
+// leaves; how much more is probed each time that they find less.
+constexpr std::array<std::size_t, 4> kQueriesConfirmed = {128, 128, 64, 16};
+constexpr float kLessConfirmed = 0.06F, kMoreProbing = 1.1F;
+constexpr int kConfirmTries = 5;
 constexpr float kRelaxMost = 0.6F;                        // of the probing that exploring asks for
 constexpr int kRelaxTriesMade = 2, kRelaxTriesAsked = 5;  // what is asked again and again deserves more
 constexpr float kCostOfKept = 16;                         // an 8-bit product at a random place, in 1-bit estimates
 constexpr std::size_t kQueriesCosted = 128;               // about so many of a kind tell what an effort costs
+constexpr float kRounding = 1e-5F;                        // sums of the same products, one in float32
 constexpr std::size_t kRowsPerNeighbour = 8;              // for fewer rows per neighbour an exact search is as quick
 
 }  // namespace
@@ -44,7 +54,7 @@ class Calibration {
     EffortTable table;
     if (live_.empty()) return table;
     make_queries(asked);
-    if (!find_truth()) return table;  // no memory: every search is exact until the next time
+    if (!find_truth()) return table;  // no memory, or damage: every search is exact until the next time
     explore();
     for (std::size_t n = 0; n < explored_.size() && !stop_; ++n) fill(table, n);
     if (stop_) return {};
@@ -66,12 +76,19 @@ class Calibration {
   void make_queries(std::span<const float> asked) {
     const std::size_t dimension = rows_.dimension();
     was_asked_ = !asked.empty();
+    std::mt19937_64 random(7);
     if (was_asked_) {
-      queries_.assign(asked.begin(), asked.end());
-      kinds_ = {{0, asked.size() / dimension, false}};
+      // In any order but that in which they came: the first of them are used most.
+      std::vector<std::size_t> order(asked.size() / dimension);
+      std::iota(order.begin(), order.end(), std::size_t{0});
+      for (std::size_t i = 0; i < order.size(); ++i) std::swap(order[i], order[i + random() % (order.size() - i)]);
+      for (const std::size_t i : order) {
+        const std::span<const float> query = asked.subspan(i * dimension, dimension);
+        queries_.insert(queries_.end(), query.begin(), query.end());
+      }
+      kinds_ = {{0, order.size(), false}};
       return;
     }
-    std::mt19937_64 random(7);
     const auto any = [&] { return rows_.blocks().row(live_[random() % live_.size()]); };
     for (std::size_t i = 0; i < 2 * kMadePerKind; ++i) {
       const float* const a = any();
@@ -98,12 +115,10 @@ class Calibration {
         const std::size_t used = uses(begin);
         while (end < kind.count && uses(end) == used) ++end;
         if (used == 0) continue;
-        SearchRequest request;
-        request.queries =
-            std::span(queries_).subspan((kind.first + begin) * rows_.dimension(), (end - begin) * rows_.dimension());
-        request.k = std::min(EffortTable::kNeighbours[used - 1] + 1, live_.size());
-        request.as_of = view_.as_of;
-        auto hits = search_exact(rows_, request);
+        const std::size_t dimension = rows_.dimension();
+        auto hits = near_truth(rows_, codebook_, segments_, delta_begin_, view_,
+                               std::span(queries_).subspan((kind.first + begin) * dimension, (end - begin) * dimension),
+                               std::min(EffortTable::kNeighbours[used - 1] + 1, live_.size()), stop_);
         if (!hits || stop_) return false;
         std::move(hits->begin(), hits->end(), truth_.begin() + static_cast<std::ptrdiff_t>(kind.first + begin));
       }
@@ -153,6 +168,8 @@ class Calibration {
     return static_cast<double>(estimated) + kCostOfKept * static_cast<double>(kept);
   }
 
+  /// Of the true neighbours, by target.
+  using Shares = std::array<float, EffortTable::kTargets.size()>;
   /// Probing by target and level of keeping.
   using Probing = std::array<std::array<float, kKeepLevels>, EffortTable::kTargets.size()>;
 
@@ -176,11 +193,11 @@ class Calibration {
   }
 
   // Raises `least` to the least probing with which a kind finds the share that it should; infinite if none does.
-  void raise_to_share(const std::vector<Need>& needs, std::size_t n, std::size_t all, std::size_t lists_max,
-                      Probing& least) const {
+  static void raise_to_share(const std::vector<Need>& needs, std::size_t all, const Shares& shares,
+                             std::size_t lists_max, Probing& least) {
     std::array<std::size_t, EffortTable::kTargets.size()> wanted{};
     for (std::size_t t = 0; t < wanted.size(); ++t)
-      wanted[t] = static_cast<std::size_t>(std::ceil(share_of(n, t) * static_cast<float>(all)));
+      wanted[t] = static_cast<std::size_t>(std::ceil(shares[t] * static_cast<float>(all)));
     Probing reached;
     for (auto& of_target : reached) of_target.fill(std::numeric_limits<float>::infinity());
     std::array<std::size_t, kKeepLevels> found{};
@@ -203,16 +220,36 @@ class Calibration {
   }
 
   void fill(EffortTable& table, std::size_t n) {
+    Shares shares;
+    for (std::size_t t = 0; t < shares.size(); ++t) shares[t] = share_of(n, t);
+    choose(table, n, shares);
+    bool is_more = false;
+    for (std::size_t t = 0; t < shares.size(); ++t) {
+      if (!table.efforts_[n][t]) continue;
+      const float share =
+          std::min(EffortTable::kTargets[t] + kErrorsOfSample * error_of_sample(n, *table.efforts_[n][t]) - kAllowed,
+                   (1 + EffortTable::kTargets[t]) / 2);
+      is_more |= share > shares[t];
+      shares[t] = std::max(shares[t], share);
+    }
+    if (is_more) choose(table, n, shares);
+    for (std::size_t t = 0; t < shares.size() && was_asked_ && !stop_; ++t)
+      if (table.efforts_[n][t]) confirm(n, EffortTable::kTargets[t], *table.efforts_[n][t]);
+  }
+
+  // The cheapest efforts that find these shares.
+  void choose(EffortTable& table, std::size_t n, const Shares& shares) const {
     const std::size_t lists = codebook_.clusters.count();
     std::vector<std::vector<Need>> needs;
     for (const Kind& kind : kinds_) needs.push_back(needs_of(n, kind));
     std::array<double, EffortTable::kTargets.size()> cheapest;
     cheapest.fill(std::numeric_limits<double>::infinity());
+    table.efforts_[n].fill(std::nullopt);
     // Made-up queries do not show how far those to come will lie: no limit of lists is taken from them.
     for (std::size_t most = lists; most > (was_asked_ ? lists / 64 : lists - 1) && !stop_; most = most * 4 / 5) {
       Probing least{};
       for (std::size_t i = 0; i < kinds_.size(); ++i)
-        raise_to_share(needs[i], n, explored(n, kinds_[i]).size() * EffortTable::kNeighbours[n], most, least);
+        raise_to_share(needs[i], explored(n, kinds_[i]).size() * EffortTable::kNeighbours[n], shares, most, least);
       for (std::size_t t = 0; t < cheapest.size(); ++t)
         for (std::size_t level = 0; level < kKeepLevels; ++level) {
           const Effort effort{least[t][level], keep_level(level), most < lists ? most : SIZE_MAX};
@@ -224,7 +261,63 @@ class Calibration {
         }
     }
     for (std::size_t t = 0; t < cheapest.size(); ++t)
-      if (table.efforts_[n][t]) relax(n, share_of(n, t), *table.efforts_[n][t]);
+      if (table.efforts_[n][t]) relax(n, shares[t], *table.efforts_[n][t]);
+  }
+
+  // The standard error of the mean recall of the kind where it is largest.
+  float error_of_sample(std::size_t n, const Effort& effort) const {
+    double most = 0;
+    for (const Kind& kind : kinds_) {
+      const std::span<const Explored> all = explored(n, kind);
+      const auto count = static_cast<double>(all.size());
+      double sum = 0, squares = 0;
+      for (const Explored& one : all) {
+        const double recall = static_cast<double>(one.found(effort)) / static_cast<double>(EffortTable::kNeighbours[n]);
+        sum += recall;
+        squares += recall * recall;
+      }
+      if (count > 1) most = std::max(most, (squares - sum * sum / count) / (count - 1) / count);
+    }
+    return static_cast<float>(std::sqrt(most));
+  }
+
+  // Exploring raises the k-th best when a search that keeps the usual would. One that keeps more or less may stop a
+  // little sooner: searches as they will be tell, and more is probed until they find what exploring said.
+  void confirm(std::size_t n, float target, Effort& effort) {
+    const std::size_t k = EffortTable::kNeighbours[n];
+    const std::span<const Explored> some =
+        explored(n, kinds_[0]).first(std::min(kinds_[0].count, kQueriesConfirmed[n]));
+    std::size_t told = 0;
+    for (const Explored& one : some) told += one.found(effort);
+    const auto allowed = static_cast<std::size_t>(kLessConfirmed * (1 - target) * static_cast<float>(some.size() * k));
+    for (int i = 0; i < kConfirmTries && !stop_ && found_by_searches(some.size(), k, effort) + allowed < told; ++i) {
+      effort.probe_sigmas *= kMoreProbing;
+      if (effort.lists_max < codebook_.clusters.count())
+        effort.lists_max = static_cast<std::size_t>(std::ceil(kMoreProbing * static_cast<float>(effort.lists_max)));
+    }
+  }
+
+  // True neighbours, or rows as near as the last of them, of the first `count` queries.
+  std::size_t found_by_searches(std::size_t count, std::size_t k, const Effort& effort) {
+    std::atomic<std::size_t> total = 0;
+    tbb::parallel_for(tbb::blocked_range<std::size_t>(0, count, 4), [&](const auto& range) {
+      FunnelSearch& search = searches_.local();
+      std::vector<Hit> hits;
+      for (std::size_t i = range.begin(); i < range.end() && !stop_; ++i) {
+        FunnelRequest request;
+        request.query = queries_.data() + i * rows_.dimension();
+        request.squared_norm = inner_product_f64(request.query, request.query, rows_.dimension());
+        request.k = k;
+        request.effort = effort;
+        request.view = view_;
+        request.check_visible = true;
+        search.run(rows_, codebook_, segments_, delta_begin_, request, hits);
+        const float kth = truth_[i][k - 1].score, least = kth - kRounding * std::abs(kth);
+        total += static_cast<std::size_t>(
+            std::count_if(hits.begin(), hits.end(), [&](const Hit& hit) { return hit.score >= least; }));
+      }
+    });
+    return total;
   }
 
   // What the whole search keeps is a little too little: one that stops early keeps what the whole one drops. The least
@@ -263,6 +356,7 @@ class Calibration {
   std::vector<Kind> kinds_;
   bool was_asked_ = false;
   std::vector<float> nearness_;
+  tbb::enumerable_thread_specific<FunnelSearch> searches_;
   std::vector<std::vector<Hit>> truth_;
   std::vector<std::vector<Explored>> explored_;  // by kNeighbours and query
   std::vector<std::vector<std::uint32_t>> rows_through_;

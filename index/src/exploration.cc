@@ -222,7 +222,7 @@ void Explorer::note(const Way& way, std::size_t given, Explored& out) const {
   if (eight_bit.size() >= way.k) {
     const auto at = eight_bit.begin() + static_cast<std::ptrdiff_t>(way.k - 1);
     std::nth_element(eight_bit.begin(), at, eight_bit.end(), std::greater<>());
-    least = *at - FunnelSearch::kEightBitSigmas * eight_bit_error_;
+    least = *at - kEightBitSigmas * eight_bit_error_;
   }
   out.known = 0;
   out.neighbours.clear();

@@ -8,8 +8,12 @@ namespace mneme::index {
 namespace {
 
 // A filter that keeps fewer rows than kExactMatches is answered by an exact scan of them. All rows of one that keeps fewer
-// than kScoredMatches and kScoredPerNeighbour × k, or than one in kScoredShare, are scored by their 8-bit codes.
+// than kScoredMatches and kScoredPerNeighbour × k, or than one in kScoredShare, are scored: by their 8-bit codes, unless
+// they lie so close together that it is quicker to estimate them all first. An 8-bit product at a random place costs as
+// much as kCostOfProduct estimates, and these leave about kLeftByEstimates of the rows.
 constexpr std::size_t kExactMatches = 64, kScoredMatches = 4096, kScoredPerNeighbour = 16, kScoredShare = 128;
+constexpr double kCostOfProduct = 16, kLeftByEstimates = 0.2;
+constexpr Effort kEveryList{1e6F, 5, SIZE_MAX};
 constexpr Effort kEverything{1e6F, 4, SIZE_MAX};
 // At least, for a filter that goes against the query, which no effort was measured on: many rows lie about as far, so
 // that the best estimates are those with the luckiest errors, four standard ones of many thousand.
@@ -61,18 +65,22 @@ std::optional<FunnelRequest> plan_search(const ExactRows& rows, const Sealed& no
     plan.check_visible |= segment->as_of() > view.as_of || segment->dead_before() != dead;
   std::size_t as_many = request.k;
   if (request.filter != nullptr) {
-    std::size_t compressed = 0, matches = 0;
+    std::size_t compressed = 0, matches = 0, scanned = 0;
     for (const CodeSegmentPtr& segment : now.segments) {
       kept.push_back(segment->keep(*request.filter));
       compressed += segment->rows();
       matches += kept.back()->count();
+      scanned += kept.back()->scanned();
     }
     if (matches < kExactMatches) return std::nullopt;
     plan.filter = request.filter;
     plan.kept = kept;
-    plan.score_all_kept =
-        matches < std::max(kScoredMatches + kScoredPerNeighbour * request.k, compressed / kScoredShare);
-    if (plan.score_all_kept) return plan;
+    if (matches < std::max(kScoredMatches + kScoredPerNeighbour * request.k, compressed / kScoredShare)) {
+      plan.score_all_kept =
+          static_cast<double>(scanned) > kCostOfProduct * (1 - kLeftByEstimates) * static_cast<double>(matches);
+      plan.effort = plan.effort_against = kEveryList;
+      return plan;
+    }
     as_many = (request.k + 1) * compressed / matches;  // one more, for chance
     plan.share_kept = static_cast<float>(matches) / static_cast<float>(compressed);
   }
@@ -84,6 +92,18 @@ std::optional<FunnelRequest> plan_search(const ExactRows& rows, const Sealed& no
       now.of_asked ? effort_for(*now.of_asked, growth(now.asked_rows), request, as_many) : cautious;
   if (!usual) return std::nullopt;
   plan.effort = *usual;
+  if (request.filter != nullptr) {
+    const EffortTable& table = now.of_asked ? *now.of_asked : now.effort;
+    const double grown = growth(now.of_asked ? now.asked_rows : now.measured_rows);
+    auto fewer = static_cast<double>(as_many);
+    for (Effort& effort : plan.efforts_with) {
+      fewer = std::max(fewer / FunnelRequest::kShareStep, static_cast<double>(request.k));
+      const std::optional<Effort> with = effort_for(table, grown, request, static_cast<std::size_t>(fewer));
+      if (!with) break;
+      effort = *with;
+      ++plan.levels_with;
+    }
+  }
   plan.effort_against = request.recall_target > 0.95F ? kAgainstForMost : kAgainst;
   if (cautious) plan.effort_against = more_of_both(plan.effort_against, *cautious);
   if (now.of_asked) {

@@ -13,6 +13,7 @@ namespace {
 
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 constexpr std::size_t kBuckets = 256;
+constexpr std::size_t kEnoughToTell = 24;  // rows that tell how a filter goes with a query
 
 float finite(float score) {
   constexpr float kLargest = std::numeric_limits<float>::max();
@@ -32,7 +33,7 @@ bool FunnelSearch::run(const ExactRows& rows, const Codebook& codebook, std::spa
     take_kept(segments, rows, request);
   else
     choose(segments, rows, request, work_.unusual ? request.effort_of_unusual : request.effort);
-  choose_again(segments, request.k);
+  choose_again(segments, request);
   return !damage_ || decide(rows, delta_begin, request, hits);
 }
 
@@ -114,10 +115,15 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
     const float reachable = query_.bases()[list] + effort->probe_sigmas * probe_sigma_;
     if (total >= request.k && (reachable < kth_ || rank >= effort->lists_max)) break;
     const auto [all, some] = rows_of(list, segments, request);
+    const bool was_enough = wanted >= std::max(request.k, kEnoughToTell);
     if (wanted < request.k && wanted + some >= request.k && goes_against(request, passed))
       effort = &request.effort_against;
     passed += all;
     wanted += some;
+    if (request.levels_with > 0 && effort == &request.effort && !was_enough &&
+        wanted >= std::max(request.k, kEnoughToTell))
+      if (const std::size_t level = level_with(request, passed, wanted); level > 0)
+        effort = &request.efforts_with[level - 1];
     if (some == 0) continue;
     ++work_.lists;
     for (std::size_t s = 0; s < segments.size(); ++s) {
@@ -152,6 +158,16 @@ std::pair<std::size_t, std::size_t> FunnelSearch::rows_of(std::uint32_t list, st
 bool FunnelSearch::goes_against(const FunnelRequest& request, std::size_t passed) {
   return request.filter != nullptr &&
          request.share_kept * static_cast<float>(passed) > static_cast<float>(2 * request.k + 6);
+}
+
+// How many times kShareStep the filter keeps more of the rows nearest to the query than of all, with twice as many to spare.
+std::size_t FunnelSearch::level_with(const FunnelRequest& request, std::size_t passed, std::size_t wanted) {
+  const float share = static_cast<float>(wanted) / static_cast<float>(passed);
+  std::size_t level = 0;
+  for (float least = 2 * FunnelRequest::kShareStep * request.share_kept; level < request.levels_with && share >= least;
+       least *= FunnelRequest::kShareStep)
+    ++level;
+  return level;
 }
 
 void FunnelSearch::Kept::make_room(std::size_t more) {
@@ -235,7 +251,7 @@ float FunnelSearch::eight_bit_error(const CodeQuery& query, const CodeSegment& s
 }
 
 // By 8-bit products, into slots_.
-void FunnelSearch::choose_again(std::span<const CodeSegmentPtr> segments, std::size_t k) {
+void FunnelSearch::choose_again(std::span<const CodeSegmentPtr> segments, const FunnelRequest& request) {
   float error = 0;
   for (std::size_t s = 0; s < segments.size(); ++s) {
     damage_ = segments[s]->verify({kept_[s].positions.data(), kept_[s].used});
@@ -244,7 +260,7 @@ void FunnelSearch::choose_again(std::span<const CodeSegmentPtr> segments, std::s
     work_.kept += kept_[s].used;
     error = std::max(error, eight_bit_error(query_, *segments[s]));
   }
-  const float least = kth_best(k) - kEightBitSigmas * error;
+  const float least = kth_best(request.k) - request.eight_bit_sigmas * error;
   slots_.clear();
   for (std::size_t s = 0; s < segments.size(); ++s)
     for (std::size_t i = 0; i < kept_[s].used; ++i)

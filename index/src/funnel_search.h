@@ -6,6 +6,7 @@
 // one far from all centroids probes more and keeps more, up to a number of lists: what so many did not show is thin.
 #pragma once
 
+#include <array>
 #include <limits>
 #include <span>
 #include <utility>
@@ -31,6 +32,9 @@ struct Work {
   bool unusual = false;
 };
 
+/// At so many standard errors below the k-th best by its 8-bit code a row is not scored in float32.
+inline constexpr float kEightBitSigmas = 3;
+
 struct FunnelRequest {
   const float* query = nullptr;
   double squared_norm = 0;
@@ -48,6 +52,11 @@ struct FunnelRequest {
   // What it keeps of all compressed rows; where it keeps less of those near the query, another effort.
   float share_kept = 1;
   Effort effort_against;
+  // … and where it keeps more, the effort for filters that keep 4, 16 and 64 times as many; as many of them as there are.
+  static constexpr float kShareStep = 4;
+  std::array<Effort, 3> efforts_with;
+  std::size_t levels_with = 0;
+  float eight_bit_sigmas = kEightBitSigmas;
   bool check_visible = false;  ///< while choosing, because some compressed rows may not be visible
 };
 
@@ -67,8 +76,6 @@ class FunnelSearch {
   /// How near the query lies to its nearest centroid: the score of the two, for a query of length 1 where length counts.
   float nearness();
 
-  /// At so many standard errors below the k-th best by its 8-bit code a row is not scored in float32.
-  static constexpr float kEightBitSigmas = 3;
   static float eight_bit_error(const CodeQuery& query, const CodeSegment& segment);
 
  private:
@@ -80,13 +87,14 @@ class FunnelSearch {
   static std::pair<std::size_t, std::size_t> rows_of(std::uint32_t list, std::span<const CodeSegmentPtr> segments,
                                                      const FunnelRequest& request);
   static bool goes_against(const FunnelRequest& request, std::size_t passed);
+  static std::size_t level_with(const FunnelRequest& request, std::size_t passed, std::size_t wanted);
   void scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, std::uint32_t next,
             const FunnelRequest& request);
   void take_kept(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request);
   void drop_invisible(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
                       const View& view);
   void raise_threshold(std::size_t k, const Effort& effort);
-  void choose_again(std::span<const CodeSegmentPtr> segments, std::size_t k);
+  void choose_again(std::span<const CodeSegmentPtr> segments, const FunnelRequest& request);
   bool decide(const ExactRows& rows, Slot delta_begin, const FunnelRequest& request, std::vector<Hit>& hits);
   void score(const ExactRows& rows, const FunnelRequest& request, std::vector<Hit>& hits);
   void score_delta(const ExactRows& rows, Slot begin, const FunnelRequest& request, std::vector<Hit>& hits);

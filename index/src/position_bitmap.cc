@@ -13,12 +13,18 @@ PositionBitmap::PositionBitmap(const CodeSegment& segment, const SlotBitmap& slo
     const std::uint32_t begin = segment.list_begin(list);
     const auto end = begin + static_cast<std::uint32_t>(segment.list_rows(list));
     std::uint32_t kept = 0;
+    std::size_t counted = 0;
     for (std::uint32_t first = begin; first < end; first += kCodeRows) {
       const std::uint32_t stop = std::min<std::uint32_t>(first + kCodeRows, end);
       unsigned mask = 0;
       for (std::uint32_t at = first; at < stop; ++at) mask |= (slots.test(segment.slot(at)) ? 1U : 0U) << (at - first);
       masks_[first / kCodeRows] = static_cast<std::uint16_t>(mask);
       kept += static_cast<std::uint32_t>(std::popcount(mask));
+      const std::size_t block = (first - begin) / kBlockRows * kBlockRows;
+      if (mask != 0 && block >= counted) {
+        counted = block + kBlockRows;
+        scanned_ += std::min<std::size_t>(kBlockRows, end - begin - block);
+      }
     }
     in_list_[list] = kept;
     count_ += kept;

@@ -23,6 +23,8 @@ class PositionBitmap {
   PositionBitmap(const CodeSegment& segment, const SlotBitmap& slots);
 
   std::size_t count() const { return count_; }
+  /// Rows of the blocks of 1-bit codes in which any is kept: a scan passes over the others.
+  std::size_t scanned() const { return scanned_; }
   std::uint32_t in_list(std::size_t list) const { return in_list_[list]; }
   /// One mask per kCodeRows rows, from that of `position` on, a multiple of kCodeRows.
   const std::uint16_t* masks(std::uint32_t position) const { return masks_.data() + position / kCodeRows; }
@@ -32,7 +34,7 @@ class PositionBitmap {
 
  private:
   static_assert(kCodeRows == 16);
-  std::size_t count_ = 0;
+  std::size_t count_ = 0, scanned_ = 0;
   std::vector<std::uint16_t> masks_;
   std::vector<std::uint32_t> in_list_;
 };
