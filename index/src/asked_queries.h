@@ -14,8 +14,8 @@
 
 namespace mneme::index {
 
-/// The first kMax, and from then on one of kEvery, each once, in the place of the oldest; all of them while what is asked
-/// changes. A query that was asked again says nothing new, and one that is unusual no more than another: what is measured
+/// The first kMax, and from then on fewer and fewer, down to one of kEvery, each once, in the place of the oldest; all of
+/// them while what is asked changes. A query that was asked again says nothing new, and one that is unusual no more than another: what is measured
 /// on is to be like what will be asked. Threads: any.
 class AskedQueries {
  public:
@@ -24,15 +24,16 @@ class AskedQueries {
     const std::uint64_t number = count_.fetch_add(1, std::memory_order_relaxed);
     if (unusual) unusual_.fetch_add(1, std::memory_order_relaxed);
     if (number % kWindow == kWindow - 1) end_window();
-    if (number < kMax || number % kEvery == 0 || is_changing_.load(std::memory_order_relaxed)) keep(query);
+    const std::uint64_t every = std::clamp<std::uint64_t>(number / kMax, 1, kEvery);
+    if (number % every == 0 || is_changing_.load(std::memory_order_relaxed)) keep(query);
     return is_time_to_measure();
   }
   bool is_time_to_measure() const {
     return count_.load(std::memory_order_relaxed) >= measure_at_.load(std::memory_order_relaxed) ||
            has_changed_.load(std::memory_order_relaxed);
   }
-  /// The next time comes when the sample is full, then with sixteen times as many queries, or when what is asked has
-  /// changed.
+  /// The next time comes when the sample is full, then with four times as many queries (what was asked first, during a
+  /// load perhaps, need not be like what follows), or when what is asked has changed.
   void measured() {
     unusual_.store(0, std::memory_order_relaxed);
     is_changing_.store(false, std::memory_order_relaxed);
@@ -41,9 +42,9 @@ class AskedQueries {
     measure_at_.store(count < kMax ? kMax : count * kGrowth, std::memory_order_relaxed);
   }
   /// What was measured rests on a first sample: after the next time searches may be far quicker.
-  bool are_few() const { return count_.load(std::memory_order_relaxed) < kMax * kGrowth; }
+  bool are_few() const { return count_.load(std::memory_order_relaxed) < kMany; }
   /// By an earlier process: as if a full sample had been asked and measured.
-  void measured_before() { measure_at_.store(kMax * kGrowth, std::memory_order_relaxed); }
+  void measured_before() { measure_at_.store(kMany, std::memory_order_relaxed); }
   /// Row-major.
   std::vector<float> sample() const {
     MutexLock lock(mutex_);
@@ -56,8 +57,8 @@ class AskedQueries {
 
  private:
   static constexpr std::size_t kMax = 512;
-  static constexpr std::uint64_t kEvery = 16, kGrowth = 16;
-  // Of what is measured on, three queries in a hundred are unusual. Where as many of a window are as one in kUnusualShare,
+  static constexpr std::uint64_t kEvery = 16, kGrowth = 4, kMany = kMax * kEvery;
+  // Of what is measured on, one query in a hundred is unusual. Where as many of a window are as one in kUnusualShare,
   // what is asked is changing; after another such window the sample has been renewed.
   static constexpr std::uint64_t kWindow = kMax, kUnusualShare = 8;
 

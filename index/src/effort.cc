@@ -32,7 +32,9 @@ constexpr float kErrorsOfSample = 2, kAllowed = 0.01F;
 // leaves; how much more is probed each time that they find less.
 constexpr std::array<std::size_t, 4> kQueriesConfirmed = {128, 128, 64, 16};
 constexpr float kLessConfirmed = 0.06F, kMoreProbing = 1.1F;
+constexpr std::size_t kLuckOfConfirmed = 2;  // neighbours, at any target
 constexpr int kConfirmTries = 5;
+constexpr std::size_t kQueriesPerOutermost = 256;         // so few at either end do not tell what is usual
 constexpr float kRelaxMost = 0.6F;                        // of the probing that exploring asks for
 constexpr int kRelaxTriesMade = 2, kRelaxTriesAsked = 5;  // what is asked again and again deserves more
 constexpr float kCostOfKept = 16;                         // an 8-bit product at a random place, in 1-bit estimates
@@ -60,7 +62,7 @@ class Calibration {
     if (stop_) return {};
     if (!nearness_.empty()) {
       std::sort(nearness_.begin(), nearness_.end());
-      const std::size_t outermost = nearness_.size() / 64;
+      const std::size_t outermost = nearness_.size() / kQueriesPerOutermost;
       table.nearness_least_ = nearness_[outermost];
       table.nearness_most_ = nearness_[nearness_.size() - 1 - outermost];
     }
@@ -289,7 +291,8 @@ class Calibration {
         explored(n, kinds_[0]).first(std::min(kinds_[0].count, kQueriesConfirmed[n]));
     std::size_t told = 0;
     for (const Explored& one : some) told += one.found(effort);
-    const auto allowed = static_cast<std::size_t>(kLessConfirmed * (1 - target) * static_cast<float>(some.size() * k));
+    const auto allowed = kLuckOfConfirmed +
+                         static_cast<std::size_t>(kLessConfirmed * (1 - target) * static_cast<float>(some.size() * k));
     for (int i = 0; i < kConfirmTries && !stop_ && found_by_searches(some.size(), k, effort) + allowed < told; ++i) {
       effort.probe_sigmas *= kMoreProbing;
       if (effort.lists_max < codebook_.clusters.count())

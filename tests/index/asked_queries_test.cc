@@ -65,14 +65,20 @@ TEST_F(AskedQueriesTest, IsNewAndToBeMeasuredSoonAfterWhatIsAskedHasChanged) {
   EXPECT_FALSE(asked_.is_time_to_measure());
 }
 
-TEST_F(AskedQueriesTest, IsMeasuredWhenThereAreEnoughThenWhenItIsFullThenSixteenTimesLater) {
+TEST_F(AskedQueriesTest, IsMeasuredWhenThereAreEnoughThenWhenItIsFullThenEachTimeFourTimesLater) {
   std::vector<std::size_t> times;
   for (std::size_t i = 1; i <= 200'000; ++i) {
     if (!ask(next_++, 0, false)) continue;
     times.push_back(i);
     asked_.measured();
   }
-  EXPECT_EQ(times, (std::vector<std::size_t>{EffortTable::kAskedMin, kFull, 16 * kFull, 256 * kFull}));
+  EXPECT_EQ(times,
+            (std::vector<std::size_t>{EffortTable::kAskedMin, kFull, 4 * kFull, 16 * kFull, 64 * kFull, 256 * kFull}));
+}
+
+TEST_F(AskedQueriesTest, HasLetGoOfMostThatWasAskedFirstWhenItIsMeasuredAgain) {
+  for (std::size_t i = 0; i < 4 * kFull; ++i) ask(next_++, i < kFull / 4 ? 1 : 0, false);
+  EXPECT_EQ(of_kind(1), 0U);
 }
 
 }  // namespace
