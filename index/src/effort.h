@@ -43,7 +43,8 @@ class EffortTable {
 /// Measures on `asked`, at least EffortTable::kAskedMin queries, row-major; on made-up ones where it is empty. Uses
 /// oneTBB. Pure but for time.
 /// An empty table, which is never right but always safe, once `stop` is true.
-/// Cost: an exact search of a few hundred queries, and a pass over all 1-bit codes for each.
+/// Cost: two passes over all 1-bit codes for each of a few hundred queries, an exact search for a few of them, and some
+/// hundred searches.
 EffortTable calibrate(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
                       Slot delta_begin, const View& view, std::span<const float> asked, const std::atomic<bool>& stop);
 
