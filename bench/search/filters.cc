@@ -63,8 +63,7 @@ class FilterBench {
     for (const Labels& labels : dataset_.labels) matching += one.matches(labels, 0) ? 1 : 0;
     const auto exact = answers(one, k, 1.0F);
     // Filters that come again are what is measured: each has been asked for once.
-    for (std::size_t i = 0; i < one.filters.size(); ++i)
-      (void)ours_.rows_of(dataset_.query(i), k, {.target = 0.95F, .filter = one.filters[i]});
+    for (std::size_t i = 0; i < one.filters.size(); ++i) checked_answer(one, i, k, 0.95F);
     for (const double target : plan_.targets) {
       const double recall = overlap(exact, answers(one, k, static_cast<float>(target)));
       const Run run{.batch = false, .k = k, .threads = 1, .seconds = plan_.seconds / 2};
@@ -97,16 +96,18 @@ class FilterBench {
  private:
   using Answers = std::vector<std::vector<std::int32_t>>;
 
-  // Ends the run when an answer holds a row that does not match.
+  // Ends the run when the answer holds a row that does not match.
+  std::vector<std::int32_t> checked_answer(const Case& one, std::size_t i, std::size_t k, float target) const {
+    const auto rows =
+        ours_.rows_of(dataset_.query(i), k, {.target = target, .filter = one.filters[i % one.filters.size()]});
+    for (const std::int32_t row : rows)
+      require(row >= 0 && one.matches(dataset_.labels[static_cast<std::size_t>(row)], i),
+              "filter " + one.name + ": a row in the answer does not match");
+    return rows;
+  }
   Answers answers(const Case& one, std::size_t k, float target) const {
     Answers all;
-    for (std::size_t i = 0; i < sample_; ++i) {
-      all.push_back(
-          ours_.rows_of(dataset_.query(i), k, {.target = target, .filter = one.filters[i % one.filters.size()]}));
-      for (const std::int32_t row : all.back())
-        require(row >= 0 && one.matches(dataset_.labels[static_cast<std::size_t>(row)], i),
-                "filter " + one.name + ": a row in the answer does not match");
-    }
+    for (std::size_t i = 0; i < sample_; ++i) all.push_back(checked_answer(one, i, k, target));
     return all;
   }
 

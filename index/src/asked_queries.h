@@ -15,8 +15,8 @@
 namespace mneme::index {
 
 /// The first kMax, and from then on fewer and fewer, down to one of kEvery, each once, in the place of the oldest; all of
-/// them while what is asked changes. A query that was asked again says nothing new, and one that is unusual no more than another: what is measured
-/// on is to be like what will be asked. Threads: any.
+/// them while what is asked changes. A query that was asked again says nothing new, and one that is unusual no more than
+/// another: what is measured on is to be like what will be asked. Threads: any.
 class AskedQueries {
  public:
   /// @return whether it is time to measure
@@ -29,9 +29,11 @@ class AskedQueries {
     return is_time_to_measure();
   }
   bool is_time_to_measure() const {
-    return count_.load(std::memory_order_relaxed) >= measure_at_.load(std::memory_order_relaxed) ||
-           has_changed_.load(std::memory_order_relaxed);
+    return are_enough() && (count_.load(std::memory_order_relaxed) >= measure_at_.load(std::memory_order_relaxed) ||
+                            has_changed_.load(std::memory_order_relaxed));
   }
+  /// Different queries to measure on.
+  bool are_enough() const { return are_enough_.load(std::memory_order_relaxed); }
   /// The next time comes when the sample is full, then with four times as many queries (what was asked first, during a
   /// load perhaps, need not be like what follows), or when what is asked has changed.
   void measured() {
@@ -58,7 +60,7 @@ class AskedQueries {
  private:
   static constexpr std::size_t kMax = 512;
   static constexpr std::uint64_t kEvery = 16, kGrowth = 4, kMany = kMax * kEvery;
-  // Of what is measured on, one query in a hundred is unusual. Where as many of a window are as one in kUnusualShare,
+  // Of a full sample, one query in 128 is unusual. Where as many of a window are as one in kUnusualShare,
   // what is asked is changing; after another such window the sample has been renewed.
   static constexpr std::uint64_t kWindow = kMax, kUnusualShare = 8;
 
@@ -77,10 +79,11 @@ class AskedQueries {
     hashes_[place] = hash;
     if (sample_.size() < at + query.size()) sample_.resize(at + query.size());
     std::copy(query.begin(), query.end(), sample_.begin() + static_cast<std::ptrdiff_t>(at));
+    if (hashes_.size() >= EffortTable::kAskedMin) are_enough_.store(true, std::memory_order_relaxed);
   }
 
   std::atomic<std::uint64_t> count_{0}, measure_at_{EffortTable::kAskedMin}, unusual_{0};
-  std::atomic<bool> is_changing_{false}, has_changed_{false};
+  std::atomic<bool> is_changing_{false}, has_changed_{false}, are_enough_{false};
   mutable Mutex mutex_;
   std::vector<float> sample_ MNEME_GUARDED_BY(mutex_);
   std::vector<std::size_t> hashes_ MNEME_GUARDED_BY(mutex_);  // of the queries in sample_

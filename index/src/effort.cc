@@ -300,9 +300,10 @@ class Calibration {
     }
   }
 
-  // True neighbours, or rows as near as the last of them, of the first `count` queries.
+  // True neighbours, or rows as near as the last of them, of the first `count` queries; all where anything is damaged.
   std::size_t found_by_searches(std::size_t count, std::size_t k, const Effort& effort) {
     std::atomic<std::size_t> total = 0;
+    std::atomic<bool> is_damaged = false;
     tbb::parallel_for(tbb::blocked_range<std::size_t>(0, count, 4), [&](const auto& range) {
       FunnelSearch& search = searches_.local();
       std::vector<Hit> hits;
@@ -315,12 +316,16 @@ class Calibration {
         request.view = view_;
         request.check_visible = true;
         search.run(rows_, codebook_, segments_, delta_begin_, request, hits);
+        if (!search.damage()) {
+          is_damaged = true;  // searches will say how
+          return;
+        }
         const float kth = truth_[i][k - 1].score, least = kth - kRounding * std::abs(kth);
         total += static_cast<std::size_t>(
             std::count_if(hits.begin(), hits.end(), [&](const Hit& hit) { return hit.score >= least; }));
       }
     });
-    return total;
+    return is_damaged ? count * k : total.load();
   }
 
   // What the whole search keeps is a little too little: one that stops early keeps what the whole one drops. The least

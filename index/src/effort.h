@@ -1,6 +1,6 @@
 // EffortTable: how hard a search must try to keep its promise, measured on the index's own rows.
 //
-// Queries of several kinds are answered exactly and then by the funnel at rising effort; the table keeps the cheapest
+// Queries of several kinds are answered as exactly as near_truth.h says, and then by the funnel at rising effort; the table keeps the cheapest
 // effort whose recall reached the target in every kind, by k and target. A table is measured on made-up queries (a row,
 // which does not count itself; the middle of two rows, where no row needs to be) or on queries that were asked. The
 // latter asks for less, but only speaks for queries like those: such as lie as near to their nearest centroid.

@@ -109,7 +109,6 @@ class FunnelIndex final : public RowsIndex {
   bool improve();
   SealedPtr retrain(const SealedPtr& before, const View& view) const;
   SealedPtr compress_delta(const Sealed& now, const View& view) const;
-  bool has_asked() const { return asked_->sample().size() >= EffortTable::kAskedMin * dimension(); }
   SealedPtr measure(const Sealed& now, const View& view, std::size_t live, bool on_asked);
   void measure_into(Sealed& fresh, const View& view, std::size_t live, bool on_asked) const;
   // Whether rows that a step in the background reads, perhaps restored and not looked at yet, may be read.
@@ -180,7 +179,8 @@ bool FunnelIndex::improve() {
   else if (now && pause_.wait_for(
                       grown(is_of_one_kind ? kRetrainGrowthPaused : kRetrainGrowthUnlikePaused, now->trained_rows)))
     with_the_whole_machine([&] { fresh = retrain(now, view); });
-  else if (now && (asked_->is_time_to_measure() || (now->of_asked && grown(kMeasureGrowth, now->asked_rows))))
+  else if (now && asked_->are_enough() &&
+           (asked_->is_time_to_measure() || (now->of_asked && grown(kMeasureGrowth, now->asked_rows))))
     (asked_->are_few() && !is_loading ? with_the_whole_machine
                                       : with_half_the_machine)([&] { fresh = measure(*now, view, live, true); });
   else if (now && (now->is_effort_provisional || grown(kMeasureGrowth, now->measured_rows)) && !pause_.may_be_near())
@@ -228,7 +228,7 @@ SealedPtr FunnelIndex::retrain(const SealedPtr& before, const View& view) const 
     fresh.measured_rows = before->measured_rows;
   }
   fresh.is_effort_provisional = true;
-  measure_into(fresh, view, live.size(), before && has_asked());
+  measure_into(fresh, view, live.size(), before && asked_->are_enough());
   return std::make_shared<const Sealed>(std::move(fresh));
 } catch (const std::bad_alloc&) {
   return nullptr;
@@ -247,7 +247,7 @@ void FunnelIndex::measure_into(Sealed& fresh, const View& view, std::size_t live
 
 SealedPtr FunnelIndex::measure(const Sealed& now, const View& view, std::size_t live, bool on_asked) try {
   if (on_asked) asked_->measured();
-  if (!is_sound(0, view.count) || (on_asked && !has_asked())) return nullptr;
+  if (!is_sound(0, view.count)) return nullptr;
   Sealed fresh = now;
   measure_into(fresh, view, live, on_asked);
   return std::make_shared<const Sealed>(std::move(fresh));

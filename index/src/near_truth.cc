@@ -55,7 +55,11 @@ class NearTruth {
       all += truth[i].size();
       answers[which[i]] = std::move(truth[i]);
     }
-    if (missed * kMissedMost > all) return exactly(queries_);
+    // Who explores reads as many neighbours of every query.
+    const std::size_t wanted = answers.front().size();  // the first was answered exactly
+    const bool is_short = std::any_of(answers.begin(), answers.end(),
+                                      [&](const std::vector<Hit>& found) { return found.size() < wanted; });
+    if (is_short || missed * kMissedMost > all) return exactly(queries_);
     return answers;
   }
 

@@ -12,7 +12,7 @@ namespace mneme::index {
 /// The k best rows of each of `queries` (row-major) in `view`, best first: what a search finds that probes every list and
 /// drops only what its codes put 4.5 to 6 standard errors below the k-th best. That errors are as the codes say is not
 /// taken on trust: a few of the queries are answered exactly as well, and all of them where a neighbour in a thousand was
-/// missed. Uses oneTBB. Pure.
+/// missed or a query has fewer than there are. Uses oneTBB. Pure.
 /// @error Busy  no memory
 /// @error Corruption  of codes or rows
 /// @error FailedPrecondition  `stop` became true

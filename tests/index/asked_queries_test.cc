@@ -35,6 +35,16 @@ TEST_F(AskedQueriesTest, HoldsAQueryOnceHoweverOftenItIsAsked) {
   EXPECT_EQ(size(), 40U);
 }
 
+TEST_F(AskedQueriesTest, IsNotMeasuredWhileTooFewDifferentQueriesWereAsked) {
+  for (int i = 0; i < 10'000; ++i) ASSERT_FALSE(ask(static_cast<float>(i % 100), 0, false));
+  for (std::size_t different = 101; different < EffortTable::kAskedMin; ++different) {
+    for (int i = 0; i < 16; ++i) ASSERT_FALSE(ask(1000 + static_cast<float>(different), 0, false));
+  }
+  bool is_time = false;
+  for (int i = 0; i < 16; ++i) is_time |= ask(999, 0, false);
+  EXPECT_TRUE(is_time);
+}
+
 TEST_F(AskedQueriesTest, HoldsNoMoreThanItsMostAndTheNewestOfThem) {
   for (int i = 0; i < 100'000; ++i) ask(next_++, i < 50'000 ? 0 : 1, false);
   EXPECT_EQ(size(), kFull);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <random>
@@ -100,6 +101,14 @@ TEST_P(NearTruthTest, IsThatOfAnExactSearchThoughCodesAreThoseOfOtherRows) {
   fill(others);
   const CodebookPtr book = codebook();
   expect_exact({compress(others, book, 0, kCompressed)}, *book);
+}
+
+TEST_P(NearTruthTest, HasAsManyAsThereAreThoughTheEstimatesOfOneQueryOverflow) {
+  std::fill_n(queries_.begin() + kDimension, kDimension, 3e38F);  // not one of those that are answered exactly as well
+  const CodebookPtr book = codebook();
+  const auto found = near({compress(rows_, book, 0, kCompressed)}, *book, 10);
+  ASSERT_TRUE(found) << found.status().to_string();
+  for (const std::vector<Hit>& hits : *found) ASSERT_EQ(hits.size(), 10U);
 }
 
 TEST_P(NearTruthTest, IsNotToldOnceItIsToStop) {
