@@ -1,4 +1,4 @@
-// near_truth: the neighbours of many queries, as an exact search finds them, at a tenth of its cost.
+// near_truth: the neighbours of many queries, as an exact search finds them, in half of its time.
 #pragma once
 
 #include <atomic>

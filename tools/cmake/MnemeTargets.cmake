@@ -13,7 +13,7 @@ if(MNEME_SANITIZE)
   target_link_options(mneme_flags INTERFACE -fsanitize=${MNEME_SANITIZE})
 endif()
 
-# What nearly every test reads before its first line is read once: half of the time that a test took to compile. A test
+# What nearly every test reads before its first line is read once: a quarter of the time that a test took to compile. A test
 # includes what it uses all the same, and one whose flags differ reads the headers as before.
 function(mneme_test_headers)
   if(TARGET mneme_test_headers)
