@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstring>
 #include <new>
+#include <numeric>
+#include <random>
 #include <string>
 
 namespace mneme::index {
@@ -70,16 +72,13 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   if (stop) return {Code::FailedPrecondition, "index: compression stopped"};
   const bool l2 = codebook->metric == Metric::SquaredL2;
   segment->row_bytes_ = mneme::index::row_bytes(segment->sign_bytes_, l2);
-  segment->lay_out(list_of, slots, codebook->clusters.count());
+  const std::vector<std::uint32_t> position = segment->lay_out(list_of, slots, codebook->clusters.count());
   const std::size_t positions = segment->slots_.size();
   segment->blocks_.resize(positions * segment->row_bytes_);
   segment->eight_bit_.resize(positions * size);
   segment->scales_.resize(positions);
   if (l2) segment->offsets_.resize(positions);
 
-  // Where each row went, by its place in `slots`: lists keep that order.
-  std::vector<std::uint32_t> next(segment->list_begin_.begin(), segment->list_begin_.end()), position(slots.size());
-  for (std::size_t i = 0; i < slots.size(); ++i) position[i] = next[list_of[i]]++;
   tbb::combinable<Sums> sums;
   for_rotated(rows, *codebook, slots, stop, [&](std::size_t at, std::size_t n, const float* rotated) {
     for (std::size_t i = 0; i < n; ++i)
@@ -99,7 +98,9 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   return {Code::Busy, "index: no memory to compress slots " + std::to_string(first) + " to " + std::to_string(end)};
 }
 
-void CodeSegment::lay_out(std::span<const std::uint32_t> list_of, std::span<const Slot> slots, std::size_t lists) {
+// @return the position of each of `slots`
+std::vector<std::uint32_t> CodeSegment::lay_out(std::span<const std::uint32_t> list_of, std::span<const Slot> slots,
+                                                std::size_t lists) {
   rows_ = slots.size();
   list_rows_.assign(lists, 0);
   for (const std::uint32_t list : list_of) ++list_rows_[list];
@@ -110,8 +111,16 @@ void CodeSegment::lay_out(std::span<const std::uint32_t> list_of, std::span<cons
     begin += static_cast<std::uint32_t>((list_rows_[list] + kCodeRows - 1) / kCodeRows * kCodeRows);
   }
   slots_.assign(begin, kNoSlot);
-  std::vector<std::uint32_t> next(list_begin_.begin(), list_begin_.end());
-  for (std::size_t i = 0; i < slots.size(); ++i) slots_[next[list_of[i]]++] = slots[i];
+  // Rows that came together are often about one thing.
+  std::vector<std::uint32_t> order(slots.size()), next(list_begin_.begin(), list_begin_.end()), position(slots.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::mt19937_64 random(slots.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    std::swap(order[i], order[i + random() % (order.size() - i)]);
+    position[order[i]] = next[list_of[order[i]]]++;
+    slots_[position[order[i]]] = slots[order[i]];
+  }
+  return position;
 }
 
 // Rows of different positions touch different bytes.

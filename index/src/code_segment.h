@@ -1,6 +1,7 @@
 // CodeSegment: some slots of an index in compressed form, grouped by their nearest centroid.
 //
 //   list j   rows [begin(j), begin(j) + rows(j)) by position; begin(j) is a multiple of kCodeRows
+//            in random order: the first rows of a list are a sample of it
 //   by position: a lane of a block of 1-bit codes (code_kernels.h), 8-bit codes of the same residual, the slot
 //
 // A residual is the row (normalised for cosine), rotated, less its centroid. Both codes are of the residual, so that
@@ -52,7 +53,10 @@ class CodeSegment {
   std::size_t positions() const { return slots_.size(); }  ///< with those that pad the lists
   std::size_t list_rows(std::size_t list) const { return list_rows_[list]; }
   std::uint32_t list_begin(std::size_t list) const { return list_begin_[list]; }
-  const std::byte* list_blocks(std::size_t list) const { return blocks_.data() + list_begin_[list] * row_bytes_; }
+  /// From its row `begin` on, a multiple of kBlockRows.
+  const std::byte* list_blocks(std::size_t list, std::size_t begin = 0) const {
+    return blocks_.data() + (list_begin_[list] + begin) * row_bytes_;
+  }
   /// Cost: O(log lists).
   std::size_t list_of(std::uint32_t position) const;
   Slot slot(std::uint32_t position) const { return slots_[position]; }
@@ -91,7 +95,8 @@ class CodeSegment {
  private:
   struct Sums;
   CodeSegment() = default;
-  void lay_out(std::span<const std::uint32_t> list_of, std::span<const Slot> slots, std::size_t lists);
+  std::vector<std::uint32_t> lay_out(std::span<const std::uint32_t> list_of, std::span<const Slot> slots,
+                                     std::size_t lists);
   void encode_row(const float* rotated, const float* centroid, std::uint32_t list, std::uint32_t position,
                   Metric metric, Sums& sums);
 

@@ -11,6 +11,7 @@
 #include <numeric>
 #include <random>
 
+#include "effort_costs.h"
 #include "exploration.h"
 #include "mneme/index/kernels.h"
 #include "near_truth.h"
@@ -37,7 +38,6 @@ constexpr int kConfirmTries = 5;
 constexpr std::size_t kQueriesPerOutermost = 256;         // so few at either end do not tell what is usual
 constexpr float kRelaxMost = 0.6F;                        // of the probing that exploring asks for
 constexpr int kRelaxTriesMade = 2, kRelaxTriesAsked = 5;  // what is asked again and again deserves more
-constexpr float kCostOfKept = 16;                         // an 8-bit product at a random place, in 1-bit estimates
 constexpr std::size_t kQueriesCosted = 128;               // about so many of a kind tell what an effort costs
 constexpr float kRounding = 1e-5F;                        // sums of the same products, one in float32
 constexpr std::size_t kRowsPerNeighbour = 8;              // for fewer rows per neighbour an exact search is as quick
@@ -131,7 +131,7 @@ class Calibration {
     const std::size_t dimension = rows_.dimension();
     explored_.resize(uses(0));
     for (auto& of_k : explored_) of_k.resize(truth_.size());
-    rows_through_.resize(truth_.size());
+    list_rows_.resize(truth_.size());
     nearness_.resize(truth_.size());
     const Explorer fresh(codebook_, segments_, delta_begin_);
     tbb::enumerable_thread_specific<Explorer> explorers(fresh);
@@ -146,7 +146,7 @@ class Calibration {
           explorer.explore(query, inner_product_f64(query, query, dimension),
                            std::span(EffortTable::kNeighbours).first(used), kind.is_row ? 1 : 0, truth_[at], out);
           for (std::size_t n = 0; n < used; ++n) explored_[n][at] = std::exchange(out[n], {});
-          rows_through_[at] = explorer.rows_through();
+          list_rows_[at] = explorer.list_rows();
           nearness_[at] = explorer.nearness();
         }
       });
@@ -157,17 +157,14 @@ class Calibration {
     return std::span(explored_[n]).subspan(kind.first, std::min(kind.count, kQueriesUsed[n]));
   }
 
-  double cost(std::size_t n, const Effort& effort, std::size_t level) const {
-    std::size_t estimated = 0, kept = 0;
+  EffortCosts costs(std::size_t n) const {
+    EffortCosts costs;
     for (const Kind& kind : kinds_) {
       const std::span<const Explored> all = explored(n, kind);
-      for (std::size_t i = 0; i < all.size(); i += 1 + all.size() / kQueriesCosted) {
-        const std::size_t lists = all[i].lists_scanned(effort);
-        estimated += lists == 0 ? 0 : rows_through_[kind.first + i][lists - 1];
-        kept += all[i].kept[level];
-      }
+      for (std::size_t i = 0; i < all.size(); i += 1 + all.size() / kQueriesCosted)
+        costs.add(all[i], list_rows_[kind.first + i]);
     }
-    return static_cast<double>(estimated) + kCostOfKept * static_cast<double>(kept);
+    return costs;
   }
 
   /// Of the true neighbours, by target.
@@ -175,20 +172,20 @@ class Calibration {
   /// Probing by target and level of keeping.
   using Probing = std::array<std::array<float, kKeepLevels>, EffortTable::kTargets.size()>;
 
-  /// One neighbour: the probing and the level with which the whole search finds it.
+  /// One neighbour: the probing and the levels with which the whole search finds it.
   struct Need {
     float probing;
-    std::uint32_t level, rank;
+    std::uint32_t level, rank, rest;
   };
 
   // What queries of one kind need, least probing first.
   std::vector<Need> needs_of(std::size_t n, const Kind& kind) const {
     std::vector<Need> needs;
     for (const Explored& one : explored(n, kind)) {
-      for (std::size_t i = 0; i < one.known; ++i) needs.push_back({0, 0, 0});
+      for (std::size_t i = 0; i < one.known; ++i) needs.push_back({0, 0, 0, 0});
       for (const Explored::Neighbour& neighbour : one.neighbours)
         if (neighbour.level < kKeepLevels)
-          needs.push_back({one.probing[neighbour.rank], neighbour.level, neighbour.rank});
+          needs.push_back({one.probing[neighbour.rank], neighbour.level, neighbour.rank, neighbour.rest});
     }
     std::sort(needs.begin(), needs.end(), [](const Need& a, const Need& b) { return a.probing < b.probing; });
     return needs;
@@ -196,7 +193,7 @@ class Calibration {
 
   // Raises `least` to the least probing with which a kind finds the share that it should; infinite if none does.
   static void raise_to_share(const std::vector<Need>& needs, std::size_t all, const Shares& shares,
-                             std::size_t lists_max, Probing& least) {
+                             std::size_t lists_max, std::size_t rest, Probing& least) {
     std::array<std::size_t, EffortTable::kTargets.size()> wanted{};
     for (std::size_t t = 0; t < wanted.size(); ++t)
       wanted[t] = static_cast<std::size_t>(std::ceil(shares[t] * static_cast<float>(all)));
@@ -204,7 +201,7 @@ class Calibration {
     for (auto& of_target : reached) of_target.fill(std::numeric_limits<float>::infinity());
     std::array<std::size_t, kKeepLevels> found{};
     for (const Need& need : needs) {
-      if (need.rank >= lists_max) continue;
+      if (need.rank >= lists_max || need.rest > rest) continue;
       for (std::size_t level = need.level; level < kKeepLevels; ++level) {
         ++found[level];
         for (std::size_t t = 0; t < wanted.size(); ++t)
@@ -239,31 +236,56 @@ class Calibration {
       if (table.efforts_[n][t]) confirm(n, EffortTable::kTargets[t], *table.efforts_[n][t]);
   }
 
+  /// The cheapest effort for each target.
+  struct Cheapest {
+    std::array<std::optional<Effort>, EffortTable::kTargets.size()> efforts;
+    std::array<double, EffortTable::kTargets.size()> costs;
+    Cheapest() { costs.fill(std::numeric_limits<double>::infinity()); }
+    void take(std::size_t t, const Effort& effort, double cost) {
+      if (cost >= costs[t]) return;
+      costs[t] = cost;
+      efforts[t] = effort;
+    }
+  };
+
   // The cheapest efforts that find these shares.
   void choose(EffortTable& table, std::size_t n, const Shares& shares) const {
-    const std::size_t lists = codebook_.clusters.count();
+    const EffortCosts costs = this->costs(n);
     std::vector<std::vector<Need>> needs;
     for (const Kind& kind : kinds_) needs.push_back(needs_of(n, kind));
-    std::array<double, EffortTable::kTargets.size()> cheapest;
-    cheapest.fill(std::numeric_limits<double>::infinity());
-    table.efforts_[n].fill(std::nullopt);
-    // Made-up queries do not show how far those to come will lie: no limit of lists is taken from them.
-    for (std::size_t most = lists; most > (was_asked_ ? lists / 64 : lists - 1) && !stop_; most = most * 4 / 5) {
-      Probing least{};
-      for (std::size_t i = 0; i < kinds_.size(); ++i)
-        raise_to_share(needs[i], explored(n, kinds_[i]).size() * EffortTable::kNeighbours[n], shares, most, least);
-      for (std::size_t t = 0; t < cheapest.size(); ++t)
-        for (std::size_t level = 0; level < kKeepLevels; ++level) {
-          const Effort effort{least[t][level], keep_level(level), most < lists ? most : SIZE_MAX};
-          if (!std::isfinite(effort.probe_sigmas)) continue;
-          const double this_cost = cost(n, effort, level);
-          if (this_cost >= cheapest[t]) continue;
-          cheapest[t] = this_cost;
-          table.efforts_[n][t] = effort;
-        }
-    }
-    for (std::size_t t = 0; t < cheapest.size(); ++t)
+    // Made-up queries do not show how far those to come will lie: neither a limit of lists is taken from them nor one
+    // of what a list may hold.
+    std::vector<std::pair<std::size_t, std::size_t>> limits;
+    const std::size_t lists = codebook_.clusters.count(), whole = kRestLevels.size() - 1;
+    for (std::size_t most = lists; most > (was_asked_ ? lists / 64 : lists - 1); most = most * 4 / 5)
+      for (std::size_t rest = was_asked_ ? 0 : whole; rest <= whole; ++rest) limits.emplace_back(most, rest);
+    std::vector<Cheapest> found(limits.size());
+    tbb::parallel_for(std::size_t{0}, limits.size(), [&](std::size_t i) {
+      if (!stop_) found[i] = choose_within(n, shares, needs, costs, limits[i].first, limits[i].second);
+    });
+    Cheapest best;
+    for (const Cheapest& one : found)
+      for (std::size_t t = 0; t < shares.size(); ++t)
+        if (one.efforts[t]) best.take(t, *one.efforts[t], one.costs[t]);
+    table.efforts_[n] = best.efforts;
+    for (std::size_t t = 0; t < shares.size(); ++t)
       if (table.efforts_[n][t]) relax(n, shares[t], *table.efforts_[n][t]);
+  }
+
+  Cheapest choose_within(std::size_t n, const Shares& shares, const std::vector<std::vector<Need>>& needs,
+                         const EffortCosts& costs, std::size_t lists_max, std::size_t rest) const {
+    Cheapest cheapest;
+    Probing least{};
+    for (std::size_t i = 0; i < kinds_.size(); ++i)
+      raise_to_share(needs[i], explored(n, kinds_[i]).size() * EffortTable::kNeighbours[n], shares, lists_max, rest,
+                     least);
+    for (std::size_t t = 0; t < shares.size(); ++t)
+      for (std::size_t level = 0; level < kKeepLevels; ++level) {
+        const Effort effort{least[t][level], keep_level(level),
+                            lists_max < codebook_.clusters.count() ? lists_max : SIZE_MAX, kRestLevels[rest]};
+        if (std::isfinite(effort.probe_sigmas)) cheapest.take(t, effort, costs.of(effort, level, rest));
+      }
+    return cheapest;
   }
 
   // The standard error of the mean recall of the kind where it is largest.
@@ -295,6 +317,7 @@ class Calibration {
                          static_cast<std::size_t>(kLessConfirmed * (1 - target) * static_cast<float>(some.size() * k));
     for (int i = 0; i < kConfirmTries && !stop_ && found_by_searches(some.size(), k, effort) + allowed < told; ++i) {
       effort.probe_sigmas *= kMoreProbing;
+      effort.rest_sigmas *= kMoreProbing;
       if (effort.lists_max < codebook_.clusters.count())
         effort.lists_max = static_cast<std::size_t>(std::ceil(kMoreProbing * static_cast<float>(effort.lists_max)));
     }
@@ -333,7 +356,8 @@ class Calibration {
   void relax(std::size_t n, float share, Effort& effort) const {
     float low = kRelaxMost * effort.probe_sigmas;
     for (int i = 0; i < (was_asked_ ? kRelaxTriesAsked : kRelaxTriesMade); ++i) {
-      const Effort middle{(low + effort.probe_sigmas) / 2, effort.keep_sigmas, effort.lists_max};
+      Effort middle = effort;
+      middle.probe_sigmas = (low + effort.probe_sigmas) / 2;
       if (recall(n, middle) >= share)
         effort = middle;
       else
@@ -367,7 +391,7 @@ class Calibration {
   tbb::enumerable_thread_specific<FunnelSearch> searches_;
   std::vector<std::vector<Hit>> truth_;
   std::vector<std::vector<Explored>> explored_;  // by kNeighbours and query
-  std::vector<std::vector<std::uint32_t>> rows_through_;
+  std::vector<std::vector<ListRows>> list_rows_;
 };
 
 // The k-th of so many rows lies about where the k / growth-th of those measured lay. Fewer neighbours lie further out, in
@@ -394,7 +418,7 @@ std::optional<Effort> EffortTable::find(std::size_t k, float recall_target, doub
     lists_max = static_cast<std::size_t>(std::ceil(lists));
   }
   return Effort{high == 0 ? std::max(probe, from.probe_sigmas) : probe, std::max(from.keep_sigmas, to.keep_sigmas),
-                lists_max};
+                lists_max, std::max(from.rest_sigmas, to.rest_sigmas)};
 }
 
 EffortTable calibrate(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,

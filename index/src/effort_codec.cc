@@ -1,4 +1,4 @@
-// EffortTable in bytes: per neighbours and target a flag, and where it is set probe and keep (f32) and lists (u64).
+// EffortTable in bytes: sizes (u8: neighbours, targets, numbers of an effort), per neighbours and target a flag, and where it is set probe and keep (f32), lists (u64) and rest (f32).
 
 #include <bit>
 #include <cmath>
@@ -6,11 +6,17 @@
 #include "effort.h"
 
 namespace mneme::index {
+namespace {
+
+constexpr std::uint8_t kNumbers = 4;  // of an effort
+
+}  // namespace
 
 void EffortTable::encode(ByteWriter& out) const {
   const auto number = [&](float value) { out.fixed(std::bit_cast<std::uint32_t>(value)); };
   out.fixed(static_cast<std::uint8_t>(kNeighbours.size()));
   out.fixed(static_cast<std::uint8_t>(kTargets.size()));
+  out.fixed(kNumbers);
   for (const auto& by_target : efforts_)
     for (const std::optional<Effort>& effort : by_target) {
       out.fixed(static_cast<std::uint8_t>(effort.has_value()));
@@ -18,6 +24,7 @@ void EffortTable::encode(ByteWriter& out) const {
       number(effort->probe_sigmas);
       number(effort->keep_sigmas);
       out.fixed(static_cast<std::uint64_t>(effort->lists_max));
+      number(effort->rest_sigmas);
     }
   number(nearness_least_);
   number(nearness_most_);
@@ -34,9 +41,11 @@ Result<EffortTable> EffortTable::decode(ByteReader& in) {
   };
   MNEME_ASSIGN(const auto neighbours, in.fixed<std::uint8_t>());
   MNEME_ASSIGN(const auto targets, in.fixed<std::uint8_t>());
-  if (neighbours != kNeighbours.size() || targets != kTargets.size())
+  MNEME_ASSIGN(const auto numbers, in.fixed<std::uint8_t>());
+  if (neighbours != kNeighbours.size() || targets != kTargets.size() || numbers != kNumbers)
     return {Code::VersionMismatch, "effort: a table of " + std::to_string(neighbours) + " by " +
-                                       std::to_string(targets) + ", this release has another"};
+                                       std::to_string(targets) + " efforts of " + std::to_string(numbers) +
+                                       " numbers, this release has another"};
   for (auto& by_target : table.efforts_)
     for (std::optional<Effort>& effort : by_target) {
       MNEME_ASSIGN(const auto there, in.fixed<std::uint8_t>());
@@ -46,6 +55,7 @@ Result<EffortTable> EffortTable::decode(ByteReader& in) {
       MNEME_TRY(number(effort->keep_sigmas));
       MNEME_ASSIGN(const auto lists, in.fixed<std::uint64_t>());
       effort->lists_max = lists;
+      MNEME_TRY(number(effort->rest_sigmas));
     }
   MNEME_TRY(number(table.nearness_least_));
   MNEME_TRY(number(table.nearness_most_));

@@ -27,7 +27,8 @@ std::size_t Explored::found(const Effort& effort) const {
   const float least = kth[lists - 1] - effort.keep_sigmas * keep_sigma;
   return known +
          static_cast<std::size_t>(std::count_if(neighbours.begin(), neighbours.end(), [&](const Neighbour& one) {
-           return one.chosen && one.rank < lists && one.estimate >= least;
+           return one.chosen && one.rank < lists && one.estimate >= least &&
+                  kRestLevels[one.rest] <= effort.rest_sigmas;
          }));
 }
 
@@ -82,6 +83,7 @@ void Explorer::Way::begin(std::size_t neighbours) {
 }
 
 float Explorer::Way::kth_now() const { return best.size() == k ? best.front() : kNothing; }
+float Explorer::Way::kth_of_search() const { return total >= k ? kth : kNothing; }
 
 // What FunnelSearch::choose() does after each list, but that the k best are always known.
 void Explorer::Way::scanned(std::span<const float> estimates, float keep_sigma) {
@@ -111,11 +113,11 @@ void Explorer::scan_all(std::span<Explored> out) {
   for (Explored& explored : out) {
     explored.probing.resize(lists);
     explored.kth.resize(lists);
+    explored.rest.resize(lists);
   }
-  rows_through_.resize(lists);
+  list_rows_.assign(lists, {});
   sections_.clear();
   std::size_t used = 0;
-  std::uint32_t rows = 0;
   for (std::size_t rank = 0; rank < lists; ++rank) {
     const float base = query_.bases()[order_[rank]];
     for (std::size_t i = 0; i < ways_.size(); ++i) {
@@ -125,29 +127,43 @@ void Explorer::scan_all(std::span<Explored> out) {
       if (below > 0) way.furthest = std::max(way.furthest, most);
       out[i].probing[rank] = way.furthest;
     }
-    const float threshold = ways_.back().kth_now() - keep_level(kKeepLevels - 1) * keep_sigma_;
     const std::size_t begin = used;
-    for (const CodeSegmentPtr& segment : segments_) {
-      const std::size_t n = segment->list_rows(order_[rank]);
-      const std::size_t needed = used + n + Candidates::kSpare;
-      if (scores_.size() < needed) {
-        for (std::vector<float>* values : {&scores_, &bases_}) values->resize(2 * needed);
-        positions_.resize(2 * needed);
-      }
-      sections_.push_back(used);
-      if (n == 0) continue;
-      OneBitList list{segment->list_blocks(order_[rank]), n, segment->list_begin(order_[rank]), base};
-      if (rank + 1 < lists) list.ahead = segment->list_blocks(order_[rank + 1]);
-      used = scan_one_bit(query_.one_bit(), list, threshold, {scores_.data(), bases_.data(), positions_.data()}, used);
-      rows += static_cast<std::uint32_t>(n);
-    }
+    const std::uint32_t* const next = rank + 1 < lists ? &order_[rank + 1] : nullptr;
+    const Spread sample = scan_list(order_[rank], next, list_rows_[rank], used);
     for (std::size_t i = 0; i < ways_.size(); ++i) {
+      const float needed = Effort::rest_needed(sample, base, ways_[i].kth_of_search());
+      const auto level = std::lower_bound(kRestLevels.begin(), kRestLevels.end() - 1, needed);
+      out[i].rest[rank] = static_cast<std::uint8_t>(level - kRestLevels.begin());
       ways_[i].scanned({scores_.data() + begin, used - begin}, keep_sigma_);
       out[i].kth[rank] = ways_[i].kth_now();
     }
-    rows_through_[rank] = rows;
   }
   sections_.push_back(used);
+}
+
+// All of it, as a search that samples it first would. @return how the sample lies
+Spread Explorer::scan_list(std::uint32_t list, const std::uint32_t* next, ListRows& rows, std::size_t& used) {
+  const float threshold = ways_.back().kth_now() - keep_level(kKeepLevels - 1) * keep_sigma_;
+  Spread sample;
+  for (const CodeSegmentPtr& segment : segments_) {
+    const std::size_t n = segment->list_rows(list), sampled = rows_sampled(n);
+    const std::size_t needed = used + n + Candidates::kSpare;
+    if (scores_.size() < needed) {
+      for (std::vector<float>* values : {&scores_, &bases_}) values->resize(2 * needed);
+      positions_.resize(2 * needed);
+    }
+    sections_.push_back(used);
+    rows.sampled += static_cast<std::uint32_t>(sampled);
+    rows.rest += static_cast<std::uint32_t>(n - sampled);
+    for (std::size_t first = 0, end = sampled; first < n; first = end, end = n) {
+      OneBitList part{segment->list_blocks(list, first), end - first,
+                      segment->list_begin(list) + static_cast<std::uint32_t>(first), query_.bases()[list]};
+      if (next != nullptr) part.ahead = segment->list_blocks(*next);
+      used = scan_one_bit(query_.one_bit(), part, threshold, {scores_.data(), bases_.data(), positions_.data()}, used,
+                          first == 0 ? &sample : nullptr);
+    }
+  }
+  return sample;
 }
 
 // Where the neighbours turned up: positions in a section rise.
@@ -172,6 +188,8 @@ void Explorer::find_places(std::span<const Hit> truth) {
       place.segment = s;
       place.rank = rank;
       place.estimate = scores_[static_cast<std::size_t>(at - positions_.begin())];
+      const std::uint32_t list = order_[rank];
+      place.is_sampled = place.position - segments_[s]->list_begin(list) < rows_sampled(segments_[s]->list_rows(list));
     }
     if (place.rank == kNowhere) place.segment = segments_.size() + 1;
   }
@@ -230,7 +248,8 @@ void Explorer::note(const Way& way, std::size_t given, Explored& out) const {
     const Place& place = places_[i];
     if (place.segment == segments_.size()) ++out.known;
     if (place.segment < segments_.size())
-      out.neighbours.push_back({place.rank, static_cast<std::uint32_t>(level_of(place.estimate)), place.estimate,
+      out.neighbours.push_back({place.rank, static_cast<std::uint32_t>(level_of(place.estimate)),
+                                place.is_sampled ? std::uint8_t{0} : out.rest[place.rank], place.estimate,
                                 place.eight_bit >= least && place.eight_bit > kNothing});
   }
 }

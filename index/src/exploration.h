@@ -19,17 +19,21 @@ namespace mneme::index {
 /// The levels of keep_sigmas among which one is chosen: 0.5, 0.75, … 4.
 inline constexpr std::size_t kKeepLevels = 15;
 constexpr float keep_level(std::size_t i) { return 0.5F + 0.25F * static_cast<float>(i); }
+/// Those of rest_sigmas, rising.
+inline constexpr std::array<float, 12> kRestLevels = {1.5F, 2, 2.5F, 3, 3.5F, 4, 4.5F, 5, 6, 7, 9, Effort::kWhole};
 
 /// One query at one k.
 struct Explored {
   struct Neighbour {
     std::uint32_t rank;   ///< of its list, in the order of probing
     std::uint32_t level;  ///< of keep_sigmas, the least at which the whole search keeps it; kKeepLevels if none does
+    std::uint8_t rest;    ///< the least of kRestLevels at which it is scanned
     float estimate;
     bool chosen;  ///< by its 8-bit code too
   };
   std::vector<float> probing;         ///< by rank, rising: the probe_sigmas with which a search scans the list
   std::vector<float> kth;             ///< by rank: the k-th best estimate once the list is scanned
+  std::vector<std::uint8_t> rest;     ///< by rank: the least of kRestLevels at which all of the list is scanned
   std::vector<Neighbour> neighbours;  ///< the true ones that codes can tell
   std::array<std::uint32_t, kKeepLevels> kept{};  ///< rows kept by the whole search, by level
   std::size_t known = 0;                          ///< true neighbours that are found without codes
@@ -41,6 +45,11 @@ struct Explored {
   std::size_t found(const Effort& effort) const;
 };
 
+/// What there is to scan in a list.
+struct ListRows {
+  std::uint32_t sampled = 0, rest = 0;
+};
+
 /// Its memory is kept from query to query. Threads: one at a time.
 class Explorer {
  public:
@@ -50,8 +59,8 @@ class Explorer {
   /// A query finds the first `given` of truth as well, which do not count. out[i] is of ks[i].
   void explore(const float* query, double squared_norm, std::span<const std::size_t> ks, std::size_t given,
                std::span<const Hit> truth, std::span<Explored> out);
-  /// Rows of the lists of the last query, by rank: of this list and all nearer ones.
-  const std::vector<std::uint32_t>& rows_through() const { return rows_through_; }
+  /// Of the last query, by rank.
+  const std::vector<ListRows>& list_rows() const { return list_rows_; }
   /// FunnelSearch's, of the last query.
   float nearness() const { return nearness_; }
 
@@ -65,15 +74,18 @@ class Explorer {
     void begin(std::size_t neighbours);
     void scanned(std::span<const float> estimates, float keep_sigma);
     float kth_now() const;
+    float kth_of_search() const;
   };
   struct Place {
     std::size_t segment = 0;
     std::uint32_t position = 0, rank = 0;
+    bool is_sampled = false;
     float estimate = 0, eight_bit = 0;
   };
 
   void prepare(const float* query, double squared_norm);
   void scan_all(std::span<Explored> out);
+  Spread scan_list(std::uint32_t list, const std::uint32_t* next, ListRows& rows, std::size_t& used);
   void find_places(std::span<const Hit> truth);
   void score_places();
   void note(const Way& way, std::size_t given, Explored& out) const;
@@ -85,7 +97,8 @@ class Explorer {
   float one_bit_error_ = 0, residual_ = 0, least_eight_bit_error_ = 0;
 
   CodeQuery query_;
-  std::vector<std::uint32_t> order_, rank_, rows_through_;
+  std::vector<std::uint32_t> order_, rank_;
+  std::vector<ListRows> list_rows_;
   std::vector<Way> ways_;
   std::vector<float> scores_, bases_;  // of candidates, in the order of the scan
   std::vector<std::uint32_t> positions_;

@@ -126,12 +126,11 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
         effort = &request.efforts_with[level - 1];
     if (some == 0) continue;
     ++work_.lists;
+    for (Kept& kept : kept_) kept.before = kept.used;
+    scan_list(segments, list, rank + 1 < order_.size() ? list_at(rank + 1) : list, request, *effort);
     for (std::size_t s = 0; s < segments.size(); ++s) {
-      if (segments[s]->list_rows(list) == 0) continue;
-      const std::size_t before = kept_[s].used;
-      scan(*segments[s], s, list, rank + 1 < order_.size() ? list_at(rank + 1) : list, request);
-      if (request.check_visible) drop_invisible(*segments[s], s, before, rows, request.view);
-      total += kept_[s].used - before;
+      if (request.check_visible) drop_invisible(*segments[s], s, kept_[s].before, rows, request.view);
+      total += kept_[s].used - kept_[s].before;
     }
     if (total >= raise_at) {
       raise_threshold(request.k, *effort);
@@ -179,16 +178,40 @@ void FunnelSearch::Kept::make_room(std::size_t more) {
   positions.resize(size);
 }
 
-void FunnelSearch::scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, std::uint32_t next,
-                        const FunnelRequest& request) {
+float Effort::rest_needed(const Spread& sample, float base, float kth) {
+  const auto rows = static_cast<float>(sample.rows);
+  if (sample.rows == 0 || kth == kNothing) return 0;
+  const float mean = sample.sum / rows, variance = sample.squares / rows - mean * mean;
+  const float below = kth - base - mean;
+  if (!(below > 0)) return 0;
+  return variance > 0 ? std::min(below / std::sqrt(variance), kWhole) : kWhole;
+}
+
+// A sample of it in every segment, and the rest of all where that may hold one of the k best.
+void FunnelSearch::scan_list(std::span<const CodeSegmentPtr> segments, std::uint32_t list, std::uint32_t next,
+                             const FunnelRequest& request, const Effort& effort) {
+  const bool is_whole = effort.rest_sigmas >= Effort::kWhole;
+  Spread sample;
+  for (std::size_t s = 0; s < segments.size(); ++s)
+    if (const std::size_t n = segments[s]->list_rows(list); n > 0)
+      scan(*segments[s], s, list, 0, is_whole ? n : rows_sampled(n), next, request, &sample);
+  if (is_whole || !effort.wants_rest(sample, query_.bases()[list], kth_)) return;
+  for (std::size_t s = 0; s < segments.size(); ++s)
+    if (const std::size_t n = segments[s]->list_rows(list); n > rows_sampled(n))
+      scan(*segments[s], s, list, rows_sampled(n), n, next, request, nullptr);
+}
+
+// The rows [begin, end) of a list; `begin` is a multiple of kBlockRows.
+void FunnelSearch::scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, std::size_t begin,
+                        std::size_t end, std::uint32_t next, const FunnelRequest& request, Spread* spread) {
   Kept& kept = kept_[s];
-  const std::size_t n = segment.list_rows(list);
-  kept.make_room(n);
-  OneBitList rows{segment.list_blocks(list), n, segment.list_begin(list), query_.bases()[list]};
+  kept.make_room(end - begin);
+  OneBitList rows{segment.list_blocks(list, begin), end - begin,
+                  segment.list_begin(list) + static_cast<std::uint32_t>(begin), query_.bases()[list]};
   if (request.filter != nullptr) rows.wanted = request.kept[s]->masks(rows.position);
   rows.ahead = segment.list_blocks(next);
-  kept.used = scan_one_bit(query_.one_bit(), rows, threshold_, kept.arrays(), kept.used);
-  work_.estimated += n;
+  kept.used = scan_one_bit(query_.one_bit(), rows, threshold_, kept.arrays(), kept.used, spread);
+  work_.estimated += end - begin;
 }
 
 // Every row that the filter keeps, in place of a choice.

@@ -4,6 +4,9 @@
 // standard deviations of a random residual below the k-th best seen that few of its rows can reach it. `keep_sigmas`
 // says which estimates to keep: those less than so many standard errors below the k-th best. Both bend with the query:
 // one far from all centroids probes more and keeps more, up to a number of lists: what so many did not show is thin.
+// Rows spread around a centroid more in some directions than in others, so that most lists that are probed hold nothing:
+// the first block of a list, a sample of it, is scanned, and the rest where the sample's mean and `rest_sigmas` of its
+// standard deviations reach the k-th best.
 #pragma once
 
 #include <array>
@@ -24,7 +27,19 @@ struct Effort {
   float probe_sigmas = 3;
   float keep_sigmas = 3;
   std::size_t lists_max = SIZE_MAX;
+  float rest_sigmas = kWhole;
+  static constexpr float kWhole = 1e6F;  ///< every list that is probed is scanned to its end
+
+  /// Whether the rest of a list is scanned after a sample of it, the k-th best being `kth` and its centroid's score `base`.
+  bool wants_rest(const Spread& sample, float base, float kth) const {
+    return rest_sigmas >= rest_needed(sample, base, kth);
+  }
+  /// The least rest_sigmas with which it is.
+  static float rest_needed(const Spread& sample, float base, float kth);
 };
+
+/// Rows at the beginning of a list of `rows` that are a sample of it: all where little would be left.
+constexpr std::size_t rows_sampled(std::size_t rows) { return rows < 2 * kBlockRows ? rows : kBlockRows; }
 
 /// What a search did.
 struct Work {
@@ -88,8 +103,10 @@ class FunnelSearch {
                                                      const FunnelRequest& request);
   static bool goes_against(const FunnelRequest& request, std::size_t passed);
   static std::size_t level_with(const FunnelRequest& request, std::size_t passed, std::size_t wanted);
-  void scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, std::uint32_t next,
-            const FunnelRequest& request);
+  void scan_list(std::span<const CodeSegmentPtr> segments, std::uint32_t list, std::uint32_t next,
+                 const FunnelRequest& request, const Effort& effort);
+  void scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, std::size_t begin, std::size_t end,
+            std::uint32_t next, const FunnelRequest& request, Spread* spread);
   void take_kept(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request);
   void drop_invisible(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
                       const View& view);
@@ -104,7 +121,7 @@ class FunnelSearch {
   struct Kept {
     std::vector<float> scores, bases;
     std::vector<std::uint32_t> positions;
-    std::size_t used = 0;
+    std::size_t used = 0, before = 0;  // now, and before the list that is under way
     Candidates arrays() { return {scores.data(), bases.data(), positions.data()}; }
     void make_room(std::size_t more);
   };

@@ -296,7 +296,7 @@ HWY_INLINE bool none_wanted(const std::uint16_t* masks, std::size_t count) {
 }
 
 MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const OneBitList& list, float threshold,
-                                              const Candidates& out, std::size_t count) {
+                                              const Candidates& out, std::size_t count, Spread* spread) {
   const hn::CappedTag<float, kCodeRows> floats;
   const hn::RebindToSigned<decltype(floats)> ints;
   const hn::RebindToUnsigned<decltype(floats)> places;
@@ -308,6 +308,8 @@ MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const On
   const auto shift = hn::Set(floats, -query.sum_of_sizes);
   const auto base = hn::Set(floats, list.base);
   const auto least = hn::Set(floats, threshold);
+  auto off = hn::Zero(floats), off_squared = hn::Zero(floats);
+  std::size_t rows = 0;
   HWY_ALIGN std::uint16_t sums[kBlockRows + 32];  // the last is written whole
   for (std::size_t first = 0; first < list.rows; first += kBlockRows) {
     const std::size_t width = std::min(kBlockRows, padded(list.rows - first));
@@ -323,10 +325,15 @@ MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const On
       auto score = hn::MulAdd(hn::LoadU(floats, slope + at), hn::MulAdd(sum, step, shift), base);
       if (query.with_offsets) score = hn::Add(score, hn::LoadU(floats, slope + width + at));
       auto chosen = hn::Gt(score, least);
+      auto difference = hn::Sub(score, base);
       if (first + at + lanes > list.rows) {
         if (first + at >= list.rows) break;
-        chosen = hn::And(chosen, hn::FirstN(floats, list.rows - first - at));
+        const auto there = hn::FirstN(floats, list.rows - first - at);
+        chosen = hn::And(chosen, there);
+        difference = hn::IfThenElseZero(there, difference);
       }
+      off = hn::Add(off, difference);
+      off_squared = hn::MulAdd(difference, difference, off_squared);
       if (list.wanted != nullptr) {
         const std::uint64_t bits = list.wanted[(first + at) / kCodeRows] >> (at % kCodeRows);
         chosen = hn::And(chosen, hn::LoadMaskBits(floats, reinterpret_cast<const std::uint8_t*>(&bits)));
@@ -338,6 +345,12 @@ MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const On
       hn::StoreU(base, floats, out.bases + count);
       count += hn::CountTrue(floats, chosen);
     }
+    rows += std::min(kBlockRows, list.rows - first);
+  }
+  if (spread != nullptr) {
+    spread->sum += hn::GetLane(hn::SumOfLanes(floats, off));
+    spread->squares += hn::GetLane(hn::SumOfLanes(floats, off_squared));
+    spread->rows += rows;
   }
   return count;
 }
@@ -355,8 +368,8 @@ void make_tables(const float* query, std::size_t bytes, OneBitQuery& out) {
   HWY_DYNAMIC_DISPATCH(MakeTables)(query, bytes, out);
 }
 std::size_t scan_one_bit(const OneBitQuery& query, const OneBitList& list, float threshold, const Candidates& out,
-                         std::size_t count) {
-  return HWY_DYNAMIC_DISPATCH(ScanOneBit)(query, list, threshold, out, count);
+                         std::size_t count, Spread* spread) {
+  return HWY_DYNAMIC_DISPATCH(ScanOneBit)(query, list, threshold, out, count, spread);
 }
 
 }  // namespace mneme::index

@@ -61,11 +61,18 @@ struct Candidates {
   std::uint32_t* positions;  ///< in the segment
 };
 
+/// How the estimates of some rows lie around the score of their centroid.
+struct Spread {
+  float sum = 0, squares = 0;  ///< of the differences
+  std::size_t rows = 0;
+};
+
 /// Estimates query · row for the wanted rows of a list and appends those of more than `threshold` from out's arrays' `count`
-/// on. @return how many there are then
+/// on. @param spread  the rows of all blocks that were not passed over are added, wanted or not
+/// @return how many there are then
 /// Source: RaBitQ, arXiv:2405.12497, section 3.3: base + slope × Σ sign[d] × query[d]; the lookups, Quick ADC,
 /// arXiv:1704.07355, with 64 entries a table where the processor has them.
 std::size_t scan_one_bit(const OneBitQuery& query, const OneBitList& list, float threshold, const Candidates& out,
-                         std::size_t count);
+                         std::size_t count, Spread* spread = nullptr);
 
 }  // namespace mneme::index

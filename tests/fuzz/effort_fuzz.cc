@@ -24,6 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const std::size_t k : {1, 10, 57, 800, 1024})
     for (const float target : {0.5F, 0.9F, 0.93F, 0.99F, 1.0F})
       if (const auto effort = table->find(k, target))
-        MNEME_FUZZ_CHECK(std::isfinite(effort->probe_sigmas) && std::isfinite(effort->keep_sigmas));
+        MNEME_FUZZ_CHECK(std::isfinite(effort->probe_sigmas) && std::isfinite(effort->keep_sigmas) &&
+                         std::isfinite(effort->rest_sigmas));
   return 0;
 }

@@ -139,6 +139,35 @@ TEST_P(CodeKernels, EstimateTheRowsThatAreWantedAsTheyDoAmongAll) {
     }
 }
 
+// A search that has seen a part of a list asks how all lie.
+TEST_P(CodeKernels, TellHowEstimatesLieAroundTheirCentroid) {
+  for (const std::size_t rows : {1UL, 15UL, 64UL, 65UL, 200UL})
+    for (const bool with_offsets : {false, true}) {
+      const OneBitRows list(16, rows, with_offsets, random_);
+      std::vector<float> query(128);
+      for (float& value : query) value = uniform(1);
+      OneBitQuery made;
+      make_tables(query.data(), 16, made);
+      made.with_offsets = with_offsets;
+      Room out(rows);
+      Spread whole, parts;
+      ASSERT_EQ(scan_one_bit(made, {list.blocks.data(), rows, 0, 7}, -1e30F, out.arrays(), 0, &whole), rows);
+      double sum = 0, squares = 0;
+      for (std::size_t i = 0; i < rows; ++i) {
+        sum += out.scores[i] - 7;
+        squares += std::pow(out.scores[i] - 7, 2);
+      }
+      EXPECT_EQ(whole.rows, rows);
+      EXPECT_NEAR(whole.sum, sum, 1e-3 * (1 + squares));
+      EXPECT_NEAR(whole.squares, squares, 1e-4 * (1 + squares));
+
+      std::vector<std::uint16_t> wanted((rows + 15) / 16);  // none of the first block, one of each other
+      for (std::size_t i = 4; i < wanted.size(); i += 4) wanted[i] = 1;
+      scan_one_bit(made, {list.blocks.data(), rows, 0, 7, wanted.data()}, -1e30F, out.arrays(), 0, &parts);
+      EXPECT_EQ(parts.rows, rows - std::min(rows, kBlockRows));
+    }
+}
+
 // The bound above is of the worst case. Errors of rounding are independent, and below those of one bit a dimension, which
 // are 0.6 of its standard deviation: 0.12 to 0.2 with sixteen levels for four dimensions, by the largest four of a query.
 TEST_P(CodeKernels, EstimateWithLittleErrorFromTheQuery) {

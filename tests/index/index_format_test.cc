@@ -70,11 +70,12 @@ TEST_F(IndexFormat, RefusesALaterVersionAndAFeatureItDoesNotKnow) {
 }
 
 // A table of efforts without any: sizes, a flag each, the nearness of queries.
-Bytes effort_bytes(float most) {
+Bytes effort_bytes(float most, std::uint8_t numbers = 4) {
   Bytes bytes;
   ByteWriter writer(bytes);
   writer.fixed(std::uint8_t{4});
   writer.fixed(std::uint8_t{3});
+  writer.fixed(numbers);
   for (int i = 0; i < 12; ++i) writer.fixed(std::uint8_t{0});
   for (const float value : {-1.0F, most}) writer.fixed(std::bit_cast<std::uint32_t>(value));
   return bytes;
@@ -101,9 +102,15 @@ TEST(IndexEfforts, AreRefusedWhenAValueIsNoNumberOrAFlagIsNone) {
     EXPECT_EQ(EffortTable::decode(reader).status().code(), Code::Corruption);
   }
   Bytes bytes = effort_bytes(1);
-  bytes[2] = std::byte{2};
+  bytes[3] = std::byte{2};
   ByteReader reader(bytes);
   EXPECT_EQ(EffortTable::decode(reader).status().code(), Code::Corruption);
+}
+
+TEST(IndexEfforts, AreRefusedWhenTheyAreOfAnotherKind) {
+  const Bytes bytes = effort_bytes(1, 3);
+  ByteReader reader(bytes);
+  EXPECT_EQ(EffortTable::decode(reader).status().code(), Code::VersionMismatch);
 }
 
 }  // namespace

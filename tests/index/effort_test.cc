@@ -1,0 +1,167 @@
+// Effort: what it is measured on keeps the promise for queries that it was not measured on, at a cost that is worth it.
+#include "effort.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <random>
+#include <set>
+
+#include "code_segment.h"
+#include "exact_search.h"
+#include "funnel_search.h"
+#include "mneme/index/kernels.h"
+
+namespace mneme::index {
+namespace {
+
+constexpr std::size_t kDimension = 64, kCentres = 60, kDirections = 4, kRows = 24'000, kLists = 40;
+using Floats = std::vector<float>;
+
+class EffortTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (std::size_t i = 0; i < kCentres * (1 + kDirections); ++i) {
+      const Floats values = random_vector(1);
+      (i < kCentres ? centres_ : directions_).push_back(values);
+    }
+    // One topic after another, as rows come.
+    for (std::size_t row = 0; row < kRows; ++row)
+      ASSERT_TRUE(rows_.add(RowId{row}, around(row * kCentres / kRows, 1), Lsn{row + 1}));
+    compress();
+  }
+
+  Floats random_vector(float scale) {
+    Floats values(kDimension);
+    for (float& value : values) value = scale * normal_(random_);
+    return values;
+  }
+  // Far along the centre's own directions, a little along all.
+  Floats around(std::size_t centre, float width) {
+    Floats values = centres_[centre];
+    for (std::size_t j = 0; j < kDirections; ++j) {
+      const float factor = 0.6F * width * normal_(random_);
+      for (std::size_t d = 0; d < kDimension; ++d) values[d] += factor * directions_[centre * kDirections + j][d];
+    }
+    for (float& value : values) value += 0.15F * width * normal_(random_);
+    return values;
+  }
+  void compress() {
+    auto book = std::make_shared<Codebook>(Codebook{Metric::InnerProduct, Rotation(kDimension, 42), {}});
+    const std::size_t size = book->rotation.size();
+    Floats rotated(kRows * size), scratch(size);
+    for (std::size_t row = 0; row < kRows; ++row)
+      rotated_row(rows_, *book, static_cast<Slot>(row), scratch, rotated.data() + row * size);
+    Result<Clusters> clusters = Clusters::train(rotated, size, kLists, stop_);
+    ASSERT_TRUE(clusters);
+    book->clusters = std::move(*clusters);
+    book_ = std::move(book);
+    Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, book_, 0, kRows, rows_.view(kMaxLsn), stop_);
+    ASSERT_TRUE(segment);
+    segments_ = {*segment};
+  }
+
+  Floats queries(std::size_t count, float width) {
+    Floats all;
+    for (std::size_t i = 0; i < count; ++i) {
+      const Floats one = around(random_() % kCentres, width);
+      all.insert(all.end(), one.begin(), one.end());
+    }
+    return all;
+  }
+  EffortTable measure(const Floats& asked) {
+    return calibrate(rows_, *book_, segments_, kRows, rows_.view(kMaxLsn), asked, stop_);
+  }
+
+  using Answers = std::vector<std::vector<Hit>>;
+  Answers exact(const Floats& queries, std::size_t k) const {
+    SearchRequest request;
+    request.queries = queries;
+    request.k = k;
+    Result<Answers> hits = search_exact(rows_, request);
+    EXPECT_TRUE(hits);
+    return std::move(*hits);
+  }
+
+  struct Outcome {
+    double recall = 0;
+    std::size_t estimated = 0;
+  };
+  Outcome try_out(const Floats& queries, const Answers& truth, const Effort& effort) const {
+    Outcome outcome;
+    FunnelSearch search;
+    std::vector<Hit> hits;
+    std::size_t found = 0, all = 0;
+    for (std::size_t i = 0; i < truth.size(); ++i) {
+      FunnelRequest request;
+      request.query = queries.data() + i * kDimension;
+      request.squared_norm = inner_product_f64(request.query, request.query, kDimension);
+      request.k = truth[i].size();
+      request.effort = effort;
+      request.view = rows_.view(kMaxLsn);
+      EXPECT_TRUE(search.run(rows_, *book_, segments_, kRows, request, hits));
+      std::set<std::uint64_t> near;
+      for (const Hit& hit : truth[i]) near.insert(hit.row.value);
+      for (const Hit& hit : hits) found += near.count(hit.row.value);
+      all += near.size();
+      outcome.estimated += search.work().estimated;
+    }
+    outcome.recall = static_cast<double>(found) / static_cast<double>(all);
+    return outcome;
+  }
+
+  std::mt19937 random_{20261129};
+  std::normal_distribution<float> normal_;
+  std::atomic<bool> stop_{false};
+  std::vector<Floats> centres_, directions_;
+  ExactRows rows_{kDimension, Metric::InnerProduct};
+  CodebookPtr book_;
+  std::vector<CodeSegmentPtr> segments_;
+};
+
+// Else a search that looks at the first rows of a list would see one topic of several.
+TEST_F(EffortTest, TheFirstRowsOfAListAreASampleOfIt) {
+  const CodeSegment& segment = *segments_[0];
+  std::size_t looked_at = 0;
+  for (std::size_t list = 0; list < segment.lists(); ++list) {
+    const std::size_t n = segment.list_rows(list), sampled = rows_sampled(n);
+    if (sampled == n) continue;
+    ++looked_at;
+    const auto mean_of_first = [&](std::size_t count) {
+      double sum = 0;
+      for (std::uint32_t i = 0; i < count; ++i) sum += segment.slot(segment.list_begin(list) + i);
+      return sum / static_cast<double>(count);
+    };
+    Slot least = kRows, most = 0;
+    for (std::uint32_t i = 0; i < n; ++i) {
+      least = std::min(least, segment.slot(segment.list_begin(list) + i));
+      most = std::max(most, segment.slot(segment.list_begin(list) + i));
+    }
+    // Of slots anywhere between, the mean of 64 lies within an eighth of their span but for less than one in 1,000.
+    EXPECT_NEAR(mean_of_first(sampled), mean_of_first(n), (most - least) / 6.0) << "list " << list;
+  }
+  EXPECT_GT(looked_at, kLists / 2);
+}
+
+TEST_F(EffortTest, IsNotSpentOnTheRestOfListsWhoseSamplesLieTooFarAway) {
+  const EffortTable table = measure(queries(400, 1.2F));
+  const Floats others = queries(400, 1.2F);
+  const Answers truth = exact(others, 10);
+  for (const float target : {0.9F, 0.95F, 0.99F}) {
+    const std::optional<Effort> effort = table.find(10, target);
+    ASSERT_TRUE(effort) << "target " << target;
+    const Outcome sampled = try_out(others, truth, *effort);
+    EXPECT_GE(sampled.recall, target - 0.01);
+    Effort of_whole_lists = *effort;
+    of_whole_lists.rest_sigmas = Effort::kWhole;
+    const Outcome whole = try_out(others, truth, of_whole_lists);
+    if (target < 0.99F) {
+      EXPECT_LT(sampled.estimated, whole.estimated * 3 / 4) << "target " << target;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mneme::index
