@@ -86,17 +86,22 @@ Clusters::Clusters(std::vector<float> centroids, std::size_t dimension)
     : dimension_(dimension),
       centroids_(std::move(centroids)),
       half_squared_norms_(half_squared_norms_of(centroids_, dimension)),
-      levels_(centroids_.size()),
-      level_sizes_(half_squared_norms_.size()),
       levels_max_(levels_for(dimension)),
       nearest_(centroids_, half_squared_norms_) {
+  make_levels();
+  if (count() >= CentroidCodes::kMin && dimension % 8 == 0) codes_ = CentroidCodes(centroids_, dimension);
+}
+
+void Clusters::make_levels() {
+  levels_ = HugeArray<std::int16_t>(centroids_.size());
+  level_sizes_.resize(count());
   for (std::size_t i = 0; i < count(); ++i) {
     float largest = 0;
-    for (std::size_t d = 0; d < dimension; ++d) largest = std::max(largest, std::abs(centroid(i)[d]));
+    for (std::size_t d = 0; d < dimension_; ++d) largest = std::max(largest, std::abs(centroid(i)[d]));
     level_sizes_[i] = largest / static_cast<float>(levels_max_);
     const float inverse = largest > 0 ? static_cast<float>(levels_max_) / largest : 0;
-    for (std::size_t d = 0; d < dimension; ++d)
-      levels_[i * dimension + d] = static_cast<std::int16_t>(std::lrint(centroid(i)[d] * inverse));
+    for (std::size_t d = 0; d < dimension_; ++d)
+      levels_[i * dimension_ + d] = static_cast<std::int16_t>(std::lrint(centroid(i)[d] * inverse));
     level_size_most_ = std::max(level_size_most_, level_sizes_[i]);
     norm_most_ = std::max(norm_most_, std::sqrt(2 * half_squared_norms_[i]));
   }
@@ -105,10 +110,6 @@ Clusters::Clusters(std::vector<float> centroids, std::size_t dimension)
 float Clusters::level_error(float largest) const {
   const float of_query = largest / static_cast<float>(levels_max_) * norm_most_;
   return std::sqrt((level_size_most_ * level_size_most_ + of_query * of_query) / 12);
-}
-
-void Clusters::products(const float* query, float* out) const {
-  inner_products(query, centroids_.data(), count(), dimension_, out);
 }
 
 Result<Clusters> Clusters::train(std::span<const float> rows, std::size_t dimension, std::size_t count,

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "centroid_codes.h"
 #include "huge_array.h"
 #include "mneme/base/result.h"
 #include "nearest_centroid.h"
@@ -33,11 +34,11 @@ class Clusters {
   float half_squared_norm(std::size_t i) const { return half_squared_norms_[i]; }
   std::uint64_t bytes_used() const {
     return (centroids_.size() + half_squared_norms_.size() + level_sizes_.size()) * sizeof(float) +
-           levels_.bytes_used() + nearest_.bytes_used();
+           levels_.bytes_used() + codes_.bytes_used() + nearest_.bytes_used();
   }
 
-  /// out[i] = query · centroid i.
-  void products(const float* query, float* out) const;
+  /// Where there are many centroids, their codes.
+  const CentroidCodes& codes() const { return codes_; }
   /// Centroids as integers of 16 bits, of which a product costs less than half of one of floats:
   /// centroid i[d] ≈ level_sizes()[i] × levels()[i × dimension() + d]. No level is above levels_max().
   const std::int16_t* levels() const { return levels_.data(); }
@@ -50,12 +51,14 @@ class Clusters {
 
  private:
   Clusters(std::vector<float> centroids, std::size_t dimension);
+  void make_levels();
   std::size_t dimension_ = 0;
   std::vector<float> centroids_;
   std::vector<float> half_squared_norms_;
   HugeArray<std::int16_t> levels_;
   std::vector<float> level_sizes_;
   int levels_max_ = 0;
+  CentroidCodes codes_;
   float level_size_most_ = 0, norm_most_ = 0;
   NearestCentroid nearest_;
 };

@@ -1,6 +1,7 @@
 // CodeQuery: one query in the forms that the codes are compared with. Made once per query, in memory that is reused.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -26,8 +27,12 @@ class CodeQuery {
   /// codes are in units of it.
   float norm() const { return norm_; }
   const OneBitQuery& one_bit() const { return one_bit_; }
-  /// What the query scores with the centroid of each list.
-  std::span<const float> bases() const { return bases_; }
+  /// What the query scores with the centroid of each list, or about that where there are many (centroid_codes.h).
+  std::span<const float> near_bases() const { return bases_; }
+  /// How many standard errors near_bases() may be too low.
+  float slack() const { return are_estimates_ ? kSlack : 0; }
+  /// What it scores with the centroid of this list. Cost: a product at first, where there are many.
+  float base(std::size_t list) { return are_estimates_ && std::isnan(exact_[list]) ? find_base(list) : exact_[list]; }
   /// Scores of rows by their 8-bit codes, in place of the estimates.
   void score_eight_bit(const CodeSegment& segment, const Candidates& rows, std::size_t count);
   /// Its levels, rotation.size() of them, and what codes, stored 128 too high, add to a product with them.
@@ -37,14 +42,28 @@ class CodeQuery {
   float eight_bit_step() const { return eight_bit_scale_; }
 
  private:
-  void make_bases(const Clusters& clusters, float base_error);
+  // Of estimates, whose errors are about as large as a random residual's product: probing is in units of the latter.
+  static constexpr float kSlack = 2;
+  void make_bases(const Codebook& codebook, const RotatedQuery& known, float base_error);
+  bool estimate_bases(const Clusters& clusters);
+  bool make_sixteen_bit(const Clusters& clusters, float base_error);
+  void find_products(const Clusters& clusters, std::size_t first, std::size_t count, float* out);
+  float base_of(float product, std::size_t list) const;
+  float find_base(std::size_t list);
   void make_eight_bit();
 
+  const Codebook* codebook_ = nullptr;  // of the prepared query
   std::vector<float> rotated_, scratch_, bases_;
+  std::vector<float> exact_;  // by list; no number: not found yet
+  bool are_estimates_ = false, is_sixteen_bit_ = false;
+  float sixteen_bit_scale_ = 0;
+  std::vector<float> room_;
+  std::vector<std::uint32_t> positions_;
   std::vector<std::int8_t> eight_bit_;
   std::vector<std::int16_t> sixteen_bit_;
   std::vector<std::int32_t> products_;
   OneBitQuery one_bit_;
+  double squared_norm_ = 0, factor_ = 1;  // the query's own, and of what was prepared to it
   float norm_ = 0, largest_ = 0, eight_bit_scale_ = 0;
   std::int32_t sum_of_eight_bit_ = 0;
 };

@@ -54,7 +54,7 @@ void DenseBatch::prepare(const FunnelRequest& request, std::span<const DenseQuer
     biases_[q] = code_.eight_bit_bias();
     steps_[q] = code_.eight_bit_step();
     least_[q] = kNothing;
-    for (std::size_t list = 0; list < lists; ++list) bases_[list * padded_ + q] = code_.bases()[list];
+    for (std::size_t list = 0; list < lists; ++list) bases_[list * padded_ + q] = code_.base(list);
     Way& way = ways_[q];
     way.scores.clear();
     way.slots.clear();

@@ -185,7 +185,7 @@ class Calibration {
       for (std::size_t i = 0; i < one.known; ++i) needs.push_back({0, 0, 0, 0});
       for (const Explored::Neighbour& neighbour : one.neighbours)
         if (neighbour.level < kKeepLevels)
-          needs.push_back({one.probing[neighbour.rank], neighbour.level, neighbour.rank, neighbour.rest});
+          needs.push_back({neighbour.probing, neighbour.level, neighbour.rank, neighbour.rest});
     }
     std::sort(needs.begin(), needs.end(), [](const Need& a, const Need& b) { return a.probing < b.probing; });
     return needs;
@@ -194,19 +194,25 @@ class Calibration {
   // Raises `least` to the least probing with which a kind finds the share that it should; infinite if none does.
   static void raise_to_share(const std::vector<Need>& needs, std::size_t all, const Shares& shares,
                              std::size_t lists_max, std::size_t rest, Probing& least) {
-    std::array<std::size_t, EffortTable::kTargets.size()> wanted{};
+    std::array<std::uint32_t, 3> wanted{};
+    static_assert(wanted.size() == EffortTable::kTargets.size());
     for (std::size_t t = 0; t < wanted.size(); ++t)
-      wanted[t] = static_cast<std::size_t>(std::ceil(shares[t] * static_cast<float>(all)));
+      wanted[t] = static_cast<std::uint32_t>(std::ceil(shares[t] * static_cast<float>(all)));
     Probing reached;
     for (auto& of_target : reached) of_target.fill(std::numeric_limits<float>::infinity());
-    std::array<std::size_t, kKeepLevels> found{};
+    std::array<std::uint32_t, kKeepLevels + 1> found{};  // loops over it are loops over vectors
     for (const Need& need : needs) {
       if (need.rank >= lists_max || need.rest > rest) continue;
-      for (std::size_t level = need.level; level < kKeepLevels; ++level) {
-        ++found[level];
-        for (std::size_t t = 0; t < wanted.size(); ++t)
-          if (found[level] == wanted[t]) reached[t][level] = need.probing;
+      std::uint32_t is_any = 0;
+      for (std::uint32_t level = 0; level < found.size(); ++level) {
+        found[level] += level >= need.level ? 1 : 0;
+        is_any |= (found[level] == wanted[0] ? 1U : 0U) | (found[level] == wanted[1] ? 1U : 0U) |
+                  (found[level] == wanted[2] ? 1U : 0U);
       }
+      if (is_any == 0) continue;
+      for (std::size_t t = 0; t < wanted.size(); ++t)
+        for (std::size_t level = need.level; level < kKeepLevels; ++level)
+          if (found[level] == wanted[t]) reached[t][level] = need.probing;
     }
     for (std::size_t t = 0; t < wanted.size(); ++t)
       for (std::size_t level = 0; level < kKeepLevels; ++level)

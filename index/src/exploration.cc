@@ -27,7 +27,7 @@ std::size_t Explored::found(const Effort& effort) const {
   const float least = kth[lists - 1] - effort.keep_sigmas * keep_sigma;
   return known +
          static_cast<std::size_t>(std::count_if(neighbours.begin(), neighbours.end(), [&](const Neighbour& one) {
-           return one.chosen && one.rank < lists && one.estimate >= least &&
+           return one.chosen && one.rank < lists && one.probing <= effort.probe_sigmas && one.estimate >= least &&
                   kRestLevels[one.rest] <= effort.rest_sigmas;
          }));
 }
@@ -62,7 +62,7 @@ void Explorer::prepare(const float* query, double squared_norm) {
   query_.prepare(codebook_, query, squared_norm, {}, least_eight_bit_error_ / 4);
   keep_sigma_ = one_bit_error_ * query_.norm();
   probe_sigma_ = residual_ * query_.norm() / std::sqrt(static_cast<float>(codebook_.rotation.size()));
-  const std::span<const float> bases = query_.bases();
+  const std::span<const float> bases = query_.near_bases();
   order_.resize(bases.size());
   std::iota(order_.begin(), order_.end(), 0U);
   std::sort(order_.begin(), order_.end(), [&](std::uint32_t x, std::uint32_t y) { return bases[x] > bases[y]; });
@@ -108,10 +108,18 @@ void Explorer::Way::scanned(std::span<const float> estimates, float keep_sigma) 
   raise_at = std::max(total + total / 4, total + std::max<std::size_t>(k / 2, 32));
 }
 
+// How far a list lies below the k-th best.
+float Explorer::sigmas_below(const Way& way, float base) const {
+  const float below = way.total >= way.k ? way.kth - base : 0;
+  if (!(below > 0)) return 0;
+  return probe_sigma_ > 0 ? below / probe_sigma_ : std::numeric_limits<float>::infinity();
+}
+
 void Explorer::scan_all(std::span<Explored> out) {
   const std::size_t lists = order_.size();
   for (Explored& explored : out) {
     explored.probing.resize(lists);
+    explored.wanting.resize(lists);
     explored.kth.resize(lists);
     explored.rest.resize(lists);
   }
@@ -119,19 +127,18 @@ void Explorer::scan_all(std::span<Explored> out) {
   sections_.clear();
   std::size_t used = 0;
   for (std::size_t rank = 0; rank < lists; ++rank) {
-    const float base = query_.bases()[order_[rank]];
+    const std::uint32_t list = order_[rank];
     for (std::size_t i = 0; i < ways_.size(); ++i) {
       Way& way = ways_[i];
-      const float below = way.total >= way.k ? way.kth - base : 0;
-      const float most = probe_sigma_ > 0 ? below / probe_sigma_ : std::numeric_limits<float>::infinity();
-      if (below > 0) way.furthest = std::max(way.furthest, most);
+      way.furthest = std::max(way.furthest, sigmas_below(way, query_.near_bases()[list]) - query_.slack());
       out[i].probing[rank] = way.furthest;
+      out[i].wanting[rank] = std::max(0.0F, sigmas_below(way, query_.base(list)));
     }
     const std::size_t begin = used;
     const std::uint32_t* const next = rank + 1 < lists ? &order_[rank + 1] : nullptr;
     const Spread sample = scan_list(order_[rank], next, list_rows_[rank], used);
     for (std::size_t i = 0; i < ways_.size(); ++i) {
-      const float needed = Effort::rest_needed(sample, base, ways_[i].kth_of_search());
+      const float needed = Effort::rest_needed(sample, query_.base(order_[rank]), ways_[i].kth_of_search());
       const auto level = std::lower_bound(kRestLevels.begin(), kRestLevels.end() - 1, needed);
       out[i].rest[rank] = static_cast<std::uint8_t>(level - kRestLevels.begin());
       ways_[i].scanned({scores_.data() + begin, used - begin}, keep_sigma_);
@@ -157,7 +164,7 @@ Spread Explorer::scan_list(std::uint32_t list, const std::uint32_t* next, ListRo
     rows.rest += static_cast<std::uint32_t>(n - sampled);
     for (std::size_t first = 0, end = sampled; first < n; first = end, end = n) {
       OneBitList part{segment->list_blocks(list, first), end - first,
-                      segment->list_begin(list) + static_cast<std::uint32_t>(first), query_.bases()[list]};
+                      segment->list_begin(list) + static_cast<std::uint32_t>(first), query_.base(list)};
       if (next != nullptr) part.ahead = segment->list_blocks(*next);
       used = scan_one_bit(query_.one_bit(), part, threshold, {scores_.data(), bases_.data(), positions_.data()}, used,
                           first == 0 ? &sample : nullptr);
@@ -207,7 +214,7 @@ void Explorer::score_places() {
     for (const Place& place : places_)
       if (place.segment == s) {
         positions.push_back(place.position);
-        bases.push_back(query_.bases()[order_[place.rank]]);
+        bases.push_back(query_.base(order_[place.rank]));
       }
     eight_bit_error_ = std::max(eight_bit_error_, FunnelSearch::eight_bit_error(query_, *segments_[s]));
     if (!segments_[s]->verify(positions)) continue;  // as if never found; searches will say why
@@ -249,6 +256,7 @@ void Explorer::note(const Way& way, std::size_t given, Explored& out) const {
     if (place.segment == segments_.size()) ++out.known;
     if (place.segment < segments_.size())
       out.neighbours.push_back({place.rank, static_cast<std::uint32_t>(level_of(place.estimate)),
+                                std::max(out.probing[place.rank], out.wanting[place.rank]),
                                 place.is_sampled ? std::uint8_t{0} : out.rest[place.rank], place.estimate,
                                 place.eight_bit >= least && place.eight_bit > kNothing});
   }

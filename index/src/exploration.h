@@ -20,18 +20,20 @@ namespace mneme::index {
 inline constexpr std::size_t kKeepLevels = 15;
 constexpr float keep_level(std::size_t i) { return 0.5F + 0.25F * static_cast<float>(i); }
 /// Those of rest_sigmas, rising.
-inline constexpr std::array<float, 12> kRestLevels = {1.5F, 2, 2.5F, 3, 3.5F, 4, 4.5F, 5, 6, 7, 9, Effort::kWhole};
+inline constexpr std::array<float, 8> kRestLevels = {2, 2.5F, 3, 4, 5, 6.5F, 9, Effort::kWhole};
 
 /// One query at one k.
 struct Explored {
   struct Neighbour {
     std::uint32_t rank;   ///< of its list, in the order of probing
     std::uint32_t level;  ///< of keep_sigmas, the least at which the whole search keeps it; kKeepLevels if none does
-    std::uint8_t rest;    ///< the least of kRestLevels at which it is scanned
+    float probing;        ///< the least probe_sigmas with which it is scanned
+    std::uint8_t rest;    ///< the least of kRestLevels at which it is
     float estimate;
     bool chosen;  ///< by its 8-bit code too
   };
-  std::vector<float> probing;         ///< by rank, rising: the probe_sigmas with which a search scans the list
+  std::vector<float> probing;         ///< by rank, rising: the probe_sigmas with which a search comes to the list
+  std::vector<float> wanting;         ///< by rank: the probe_sigmas with which it scans a list that it has come to
   std::vector<float> kth;             ///< by rank: the k-th best estimate once the list is scanned
   std::vector<std::uint8_t> rest;     ///< by rank: the least of kRestLevels at which all of the list is scanned
   std::vector<Neighbour> neighbours;  ///< the true ones that codes can tell
@@ -84,6 +86,7 @@ class Explorer {
   };
 
   void prepare(const float* query, double squared_norm);
+  float sigmas_below(const Way& way, float base) const;
   void scan_all(std::span<Explored> out);
   Spread scan_list(std::uint32_t list, const std::uint32_t* next, ListRows& rows, std::size_t& used);
   void find_places(std::span<const Hit> truth);

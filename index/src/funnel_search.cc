@@ -68,14 +68,14 @@ void FunnelSearch::prepare(const Codebook& codebook, std::span<const CodeSegment
 }
 
 float FunnelSearch::nearness() {
-  const float best = query_.bases()[list_at(0)];
+  const float best = query_.near_bases()[list_at(0)];
   return length_counts_ && query_.norm() > 0 ? best / query_.norm() : best;
 }
 
 // Nearest first: by counting into buckets, each of which is sorted when a search comes to it. Most hold a list or two;
 // where a few lists lie far from the others, one holds nearly all.
 void FunnelSearch::order_lists() {
-  const std::span<const float> bases = query_.bases();
+  const std::span<const float> bases = query_.near_bases();
   const auto [least, most] = std::minmax_element(bases.begin(), bases.end());
   const float highest = *most;
   const float per_bucket = *most > *least ? static_cast<float>(kBuckets - 1) / (*most - *least) : 0;
@@ -93,7 +93,7 @@ void FunnelSearch::order_lists() {
 }
 
 std::uint32_t FunnelSearch::list_at(std::size_t rank) {
-  const std::span<const float> bases = query_.bases();
+  const std::span<const float> bases = query_.near_bases();
   while (sorted_ <= rank) {
     const std::size_t end = buckets_[sorted_buckets_++];
     std::sort(order_.begin() + static_cast<std::ptrdiff_t>(sorted_), order_.begin() + static_cast<std::ptrdiff_t>(end),
@@ -112,8 +112,9 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
   for (std::size_t rank = 0; rank < order_.size(); ++rank) {
     const std::uint32_t list = list_at(rank);
     // Never before there are k: few lists may hold fewer.
-    const float reachable = query_.bases()[list] + effort->probe_sigmas * probe_sigma_;
-    if (total >= request.k && (reachable < kth_ || rank >= effort->lists_max)) break;
+    const float reach = effort->probe_sigmas * probe_sigma_, slack = query_.slack() * probe_sigma_;
+    if (total >= request.k && (query_.near_bases()[list] + slack + reach < kth_ || rank >= effort->lists_max)) break;
+    if (total >= request.k && query_.base(list) + reach < kth_) continue;
     const auto [all, some] = rows_of(list, segments, request);
     const bool was_enough = wanted >= std::max(request.k, kEnoughToTell);
     if (wanted < request.k && wanted + some >= request.k && goes_against(request, passed))
@@ -195,7 +196,7 @@ void FunnelSearch::scan_list(std::span<const CodeSegmentPtr> segments, std::uint
   for (std::size_t s = 0; s < segments.size(); ++s)
     if (const std::size_t n = segments[s]->list_rows(list); n > 0)
       scan(*segments[s], s, list, 0, is_whole ? n : rows_sampled(n), next, request, &sample);
-  if (is_whole || !effort.wants_rest(sample, query_.bases()[list], kth_)) return;
+  if (is_whole || !effort.wants_rest(sample, query_.base(list), kth_)) return;
   for (std::size_t s = 0; s < segments.size(); ++s)
     if (const std::size_t n = segments[s]->list_rows(list); n > rows_sampled(n))
       scan(*segments[s], s, list, rows_sampled(n), n, next, request, nullptr);
@@ -207,7 +208,7 @@ void FunnelSearch::scan(const CodeSegment& segment, std::size_t s, std::uint32_t
   Kept& kept = kept_[s];
   kept.make_room(end - begin);
   OneBitList rows{segment.list_blocks(list, begin), end - begin,
-                  segment.list_begin(list) + static_cast<std::uint32_t>(begin), query_.bases()[list]};
+                  segment.list_begin(list) + static_cast<std::uint32_t>(begin), query_.base(list)};
   if (request.filter != nullptr) rows.wanted = request.kept[s]->masks(rows.position);
   rows.ahead = segment.list_blocks(next);
   kept.used = scan_one_bit(query_.one_bit(), rows, threshold_, kept.arrays(), kept.used, spread);
@@ -228,7 +229,7 @@ void FunnelSearch::take_kept(std::span<const CodeSegmentPtr> segments, const Exa
       for (std::uint32_t first = begin; first < end; first += kCodeRows)
         for (unsigned bits = *wanted.masks(first); bits != 0; bits &= bits - 1) {
           kept.positions[kept.used] = first + static_cast<std::uint32_t>(std::countr_zero(bits));
-          kept.bases[kept.used++] = query_.bases()[list];
+          kept.bases[kept.used++] = query_.base(list);
         }
     }
     if (request.check_visible) drop_invisible(*segments[s], s, 0, rows, request.view);

@@ -17,7 +17,7 @@
 namespace mneme::index {
 namespace {
 
-constexpr std::size_t kDimension = 64, kCentres = 60, kDirections = 4, kRows = 24'000, kLists = 40;
+constexpr std::size_t kDimension = 64, kCentres = 60, kDirections = 4, kRows = 24'000, kLists = 40, kManyLists = 1100;
 using Floats = std::vector<float>;
 
 class EffortTest : public testing::Test {
@@ -30,7 +30,7 @@ class EffortTest : public testing::Test {
     // One topic after another, as rows come.
     for (std::size_t row = 0; row < kRows; ++row)
       ASSERT_TRUE(rows_.add(RowId{row}, around(row * kCentres / kRows, 1), Lsn{row + 1}));
-    compress();
+    compress(kLists);
   }
 
   Floats random_vector(float scale) {
@@ -48,13 +48,13 @@ class EffortTest : public testing::Test {
     for (float& value : values) value += 0.15F * width * normal_(random_);
     return values;
   }
-  void compress() {
+  void compress(std::size_t lists) {
     auto book = std::make_shared<Codebook>(Codebook{Metric::InnerProduct, Rotation(kDimension, 42), {}});
     const std::size_t size = book->rotation.size();
     Floats rotated(kRows * size), scratch(size);
     for (std::size_t row = 0; row < kRows; ++row)
       rotated_row(rows_, *book, static_cast<Slot>(row), scratch, rotated.data() + row * size);
-    Result<Clusters> clusters = Clusters::train(rotated, size, kLists, stop_);
+    Result<Clusters> clusters = Clusters::train(rotated, size, lists, stop_);
     ASSERT_TRUE(clusters);
     book->clusters = std::move(*clusters);
     book_ = std::move(book);
@@ -160,6 +160,22 @@ TEST_F(EffortTest, IsNotSpentOnTheRestOfListsWhoseSamplesLieTooFarAway) {
     if (target < 0.99F) {
       EXPECT_LT(sampled.estimated, whole.estimated * 3 / 4) << "target " << target;
     }
+  }
+}
+
+// Where there are more lists than a query is compared with whole, it meets them in about their order.
+TEST_F(EffortTest, HoldsWhereCentroidsAreComparedByTheirCodes) {
+  compress(kManyLists);
+  ASSERT_FALSE(book_->clusters.codes().empty());
+  const EffortTable table = measure(queries(400, 1.2F));
+  const Floats others = queries(400, 1.2F);
+  const Answers truth = exact(others, 10);
+  for (const float target : {0.9F, 0.95F, 0.99F}) {
+    const std::optional<Effort> effort = table.find(10, target);
+    ASSERT_TRUE(effort) << "target " << target;
+    const Outcome outcome = try_out(others, truth, *effort);
+    EXPECT_GE(outcome.recall, target - 0.01);
+    EXPECT_LT(outcome.estimated, others.size() / kDimension * kRows / 3) << "target " << target;
   }
 }
 

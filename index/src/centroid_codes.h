@@ -1,0 +1,37 @@
+// CentroidCodes: 1-bit codes of many centroids. A query is compared with these, an eighth of a kilobyte each, and with the
+// few centroids themselves whose lists it then probes.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "huge_array.h"
+#include "scan_kernels.h"
+
+namespace mneme::index {
+
+/// Threads: const from any.
+class CentroidCodes {
+ public:
+  /// From so many centroids on: fewer are compared whole as quickly, for many of them are probed.
+  static constexpr std::size_t kMin = 1024;
+
+  CentroidCodes() = default;  ///< none
+  /// Of centroids, row-major; `dimension` is a multiple of 8.
+  CentroidCodes(std::span<const float> centroids, std::size_t dimension);
+
+  bool empty() const { return blocks_.empty(); }
+  /// room.scores[i] := about query · centroid i. The standard error is that of rows' codes (code_segment.h), of the
+  /// centroid's distance from the mean of all. `made` are the query's tables; room is for all and kSpare more.
+  /// @return false where a product is no number; scores then mean nothing
+  bool estimate(const float* query, const OneBitQuery& made, const Candidates& room) const;
+  std::uint64_t bytes_used() const { return blocks_.bytes_used() + mean_.size() * sizeof(float); }
+
+ private:
+  std::size_t count_ = 0;
+  std::vector<float> mean_;
+  HugeArray<std::byte> blocks_;  // as those of a list, residuals from mean_
+};
+
+}  // namespace mneme::index
