@@ -19,6 +19,7 @@ namespace {
 // Of the machine, not of the arena in which somebody happens to ask first.
 int processors() { return std::max(1, tbb::info::default_concurrency()); }
 int half_the_processors() { return std::max(1, processors() / 2); }
+int a_quarter_of_the_processors() { return std::max(1, processors() / 4); }
 
 // What is made once is never destroyed: a thread may still be in it while the process ends.
 tbb::task_arena& made(int threads) { return *new tbb::task_arena(threads, 1, tbb::task_arena::priority::low); }
@@ -26,6 +27,11 @@ tbb::task_arena& made(int threads) { return *new tbb::task_arena(threads, 1, tbb
 // Searches keep the other half.
 tbb::task_arena& half() {
   static tbb::task_arena& arena = made(half_the_processors());
+  return arena;
+}
+
+tbb::task_arena& quarter() {
+  static tbb::task_arena& arena = made(a_quarter_of_the_processors());
   return arena;
 }
 
@@ -38,15 +44,20 @@ tbb::task_arena& whole() {
 // counts on the thread that asks, and a worker that asks would work alone on a machine with two.
 class Jobs {
  public:
-  static Jobs& of_process() {
-    static Jobs& jobs = *new Jobs;
+  Jobs(int threads_max, tbb::task_arena& arena) : threads_max_(threads_max), arena_(arena) {}
+  static Jobs& long_ones() {
+    static Jobs& jobs = *new Jobs(half_the_processors(), half());
+    return jobs;
+  }
+  static Jobs& short_ones() {
+    static Jobs& jobs = *new Jobs(a_quarter_of_the_processors(), quarter());
     return jobs;
   }
 
   Status add(std::function<void()> job) try {
     MutexLock lock(mutex_);
     waiting_.push_back(std::move(job));
-    if (threads_ >= half_the_processors()) return ok_status();
+    if (threads_ >= threads_max_) return ok_status();
     try {
       std::thread([this] { run(); }).detach();
       ++threads_;
@@ -62,7 +73,7 @@ class Jobs {
 
  private:
   void run() {
-    while (const std::function<void()> job = next()) with_half_the_machine(job);
+    while (const std::function<void()> job = next()) arena_.execute(job);
   }
   // Nothing: this thread ends.
   std::function<void()> next() {
@@ -76,6 +87,8 @@ class Jobs {
     return job;
   }
 
+  const int threads_max_;
+  tbb::task_arena& arena_;
   Mutex mutex_;
   std::deque<std::function<void()>> waiting_ MNEME_GUARDED_BY(mutex_);
   int threads_ MNEME_GUARDED_BY(mutex_) = 0;
@@ -83,7 +96,8 @@ class Jobs {
 
 }  // namespace
 
-Status run_in_background(std::function<void()> job) { return Jobs::of_process().add(std::move(job)); }
+Status run_in_background(std::function<void()> job) { return Jobs::long_ones().add(std::move(job)); }
+Status run_in_background_at_once(std::function<void()> job) { return Jobs::short_ones().add(std::move(job)); }
 void with_half_the_machine(const std::function<void()>& work) { half().execute(work); }
 void with_the_whole_machine(const std::function<void()>& work) { whole().execute(work); }
 

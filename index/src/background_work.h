@@ -11,6 +11,10 @@ namespace mneme::index {
 /// cannot begin for their sake waits. Threads: any. @error Busy  no thread can be started: `job` will not run
 Status run_in_background(std::function<void()> job);
 
+/// … but with threads of its own, a quarter of the processors, and not behind those jobs: for work that is short, and that
+/// searches wait for.
+Status run_in_background_at_once(std::function<void()> job);
+
 /// Runs `work` on this thread, with at most half of the processors.
 void with_half_the_machine(const std::function<void()>& work);
 /// … and with all of them: for work after which searches are far quicker, and which comes when no load is under way.

@@ -35,6 +35,8 @@ constexpr std::size_t kSegmentRatio = 4, kHurriedSegmentRatio = 1, kHurriedDelta
 // a quarter as many rows give centroids that are searched about as quickly. Effort is measured more often: it is a promise.
 constexpr double kRetrainGrowth = 4, kRetrainGrowthPaused = 1.5, kMeasureGrowth = 2;
 constexpr double kRetrainGrowthUnlike = 2, kRetrainGrowthUnlikePaused = 1.0625;  // where rows of another kind have come
+constexpr int kCatchUps = 4;
+constexpr std::size_t kRelievedDeltas = 2;  // without codes, because the background is busy with something else
 constexpr std::size_t kSampleRowsPerList = 40;
 constexpr std::size_t kListsMax = 8192;
 
@@ -49,7 +51,7 @@ class FunnelIndex final : public RowsIndex {
   ~FunnelIndex() override {
     stop_ = true;
     MutexLock lock(mutex_);
-    while (busy_) idle_.wait(mutex_);
+    while (busy_ || relieving_) idle_.wait(mutex_);
   }
 
   Result<Slot> add(RowId row, std::span<const float> vector, Lsn lsn) override {
@@ -86,7 +88,7 @@ class FunnelIndex final : public RowsIndex {
       pause_.come();
       if (pause_.has_come()) start_background();
       MutexLock lock(mutex_);
-      while (busy_) idle_.wait(mutex_);
+      while (busy_ || relieving_) idle_.wait(mutex_);
     } while (pause_.is_awaited() && !stop_);
   }
 
@@ -99,6 +101,7 @@ class FunnelIndex final : public RowsIndex {
     MutexLock lock(mutex_);
     sealed_ = std::move(fresh);
   }
+  bool publish_codes(const Sealed& before, Sealed fresh);
   /// Rows not yet compressed that ask for it when `compressed` are. Of a small index they are a small part as well: they
   /// cost a search more than many times as many that are compressed.
   std::size_t delta_rows(std::size_t compressed) const {
@@ -106,10 +109,16 @@ class FunnelIndex final : public RowsIndex {
   }
   void start_background();
   void run_background();
+  void start_relief();
+  void run_relief();
   bool improve();
-  SealedPtr retrain(const SealedPtr& before, const View& view) const;
-  SealedPtr compress_delta(const Sealed& now, const View& view) const;
-  SealedPtr measure(const Sealed& now, const View& view, std::size_t live, bool on_asked);
+  bool has_many_without_codes(const Sealed& now, const View& view, std::size_t deltas = 1) const {
+    return view.count >= now.end + deltas * delta_rows(now.end);
+  }
+  bool retrain(const SealedPtr& before, const View& view);
+  bool compress();
+  std::optional<Sealed> compress_delta(const Sealed& now, const View& view) const;
+  bool measure(const Sealed& now, const View& view, std::size_t live, bool on_asked);
   void measure_into(Sealed& fresh, const View& view, std::size_t live, bool on_asked) const;
   // Whether rows that a step in the background reads, perhaps restored and not looked at yet, may be read.
   bool is_sound(std::size_t first, std::size_t end) const {
@@ -135,8 +144,10 @@ class FunnelIndex final : public RowsIndex {
   SealedPtr sealed_ MNEME_GUARDED_BY(mutex_);
   SealedPtr saved_sealed_ MNEME_GUARDED_BY(mutex_);  // what was kept last
   bool busy_ MNEME_GUARDED_BY(mutex_) = false;
+  bool relieving_ MNEME_GUARDED_BY(mutex_) = false;
   mutable Status damage_ MNEME_GUARDED_BY(mutex_);  // found in the background; searches say so
   CondVar idle_;
+  Mutex compressing_;  // one at a time; taken before mutex_
 
   mutable Mutex files_mutex_;  // one save at a time; taken before mutex_
   std::unique_ptr<IndexFiles> files_ MNEME_GUARDED_BY(files_mutex_);
@@ -144,6 +155,7 @@ class FunnelIndex final : public RowsIndex {
 
   const std::unique_ptr<AskedQueries> asked_ = std::make_unique<AskedQueries>();
   const std::function<void()> wake_ = [this] { start_background(); };  // searches, which are const, teach the index
+  const std::function<void()> relieve_ = [this] { start_relief(); };
 };
 
 void FunnelIndex::start_background() {
@@ -160,12 +172,28 @@ void FunnelIndex::run_background() {
   idle_.notify_all();
 }
 
+// Rows come and are searched while centroids are found or effort is measured, here or in another index before it is this
+// one's turn: that takes seconds, or minutes where there are millions.
+void FunnelIndex::start_relief() {
+  MutexLock lock(mutex_);
+  if (!busy_ || relieving_ || stop_) return;
+  relieving_ = run_in_background_at_once([this] { run_relief(); }).ok();
+}
+
+void FunnelIndex::run_relief() {
+  while (!stop_ && compress()) {
+  }
+  MutexLock lock(mutex_);
+  relieving_ = false;
+  idle_.notify_all();
+}
+
 // One step of what there is to do, what serves searches most first. @return whether there may be more
 bool FunnelIndex::improve() {
   const View view = rows_.view(kMaxLsn);
   const std::size_t live = rows_.live();
   const SealedPtr now = sealed();
-  SealedPtr fresh;
+  bool is_done = false;
   const bool is_loading = std::exchange(seen_, view.count) != view.count;
   const auto grown = [&](double times, std::size_t rows) {
     return static_cast<double>(live) >= times * static_cast<double>(rows);
@@ -173,33 +201,32 @@ bool FunnelIndex::improve() {
   const bool is_of_one_kind = !now || has_rows_of_one_kind(*now);
   if (!now ? live >= options_.rows_min
            : grown(is_of_one_kind ? kRetrainGrowth : kRetrainGrowthUnlike, now->trained_rows))
-    (is_loading ? with_half_the_machine : with_the_whole_machine)([&] { fresh = retrain(now, view); });
-  else if (now && view.count >= now->end + delta_rows(now->end))
-    fresh = compress_delta(*now, view);
+    (is_loading ? with_half_the_machine : with_the_whole_machine)([&] { is_done = retrain(now, view); });
+  else if (now && has_many_without_codes(*now, view))
+    is_done = compress();
   else if (now && pause_.wait_for(
                       grown(is_of_one_kind ? kRetrainGrowthPaused : kRetrainGrowthUnlikePaused, now->trained_rows)))
-    with_the_whole_machine([&] { fresh = retrain(now, view); });
+    with_the_whole_machine([&] { is_done = retrain(now, view); });
   else if (now && asked_->are_enough() &&
            (asked_->is_time_to_measure() || (now->of_asked && grown(kMeasureGrowth, now->asked_rows))))
     (asked_->are_few() && !is_loading ? with_the_whole_machine
-                                      : with_half_the_machine)([&] { fresh = measure(*now, view, live, true); });
+                                      : with_half_the_machine)([&] { is_done = measure(*now, view, live, true); });
   else if (now && (now->is_effort_provisional || grown(kMeasureGrowth, now->measured_rows)) && !pause_.may_be_near())
-    fresh = measure(*now, view, live, false);
-  if (fresh) publish(fresh);
-  const SealedPtr then = fresh ? fresh : now;
+    is_done = measure(*now, view, live, false);
+  const SealedPtr then = sealed();
   // After a failure (no memory) the next attempt waits for as many rows again.
-  look_again_.store(then ? std::max<std::size_t>(then->end, fresh ? 0 : view.count) + delta_rows(then->end)
-                         : std::max(options_.rows_min - 1, fresh ? 0 : view.count + 1),
+  look_again_.store(then ? std::max<std::size_t>(then->end, is_done ? 0 : view.count) + delta_rows(then->end)
+                         : std::max(options_.rows_min - 1, is_done ? 0 : view.count + 1),
                     std::memory_order_relaxed);
-  return fresh != nullptr;
+  return is_done;
 }
 
-SealedPtr FunnelIndex::retrain(const SealedPtr& before, const View& view) const try {
-  if (!is_sound(0, view.count)) return nullptr;
+bool FunnelIndex::retrain(const SealedPtr& before, const View& view) try {
+  if (!is_sound(0, view.count)) return false;
   std::vector<Slot> live;
   for (std::size_t slot = 0; slot < view.count; ++slot)
     if (rows_.visible(static_cast<Slot>(slot), view)) live.push_back(static_cast<Slot>(slot));
-  if (live.empty()) return nullptr;
+  if (live.empty()) return false;
   const std::size_t lists = lists_for(live.size());
   std::mt19937_64 random(live.size());
   const std::size_t sample = std::min(live.size(), lists * kSampleRowsPerList);
@@ -211,7 +238,7 @@ SealedPtr FunnelIndex::retrain(const SealedPtr& before, const View& view) const 
   for (std::size_t i = 0; i < sample; ++i)
     rotated_row(rows_, *book, live[i], scratch, rotated.data() + i * book->rotation.size());
   Result<Clusters> clusters = Clusters::train(rotated, book->rotation.size(), lists, stop_);
-  if (!clusters) return nullptr;
+  if (!clusters) return false;
   book->clusters = std::move(*clusters);
   rotated = {};
 
@@ -220,7 +247,7 @@ SealedPtr FunnelIndex::retrain(const SealedPtr& before, const View& view) const 
   fresh.end = static_cast<Slot>(view.count);
   fresh.trained_rows = live.size();
   Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, 0, fresh.end, view, stop_);
-  if (!segment) return nullptr;
+  if (!segment) return false;
   fresh.segments.push_back(std::move(*segment));
   // On queries that were asked, if there are any: what unusual ones need, in standard deviations, has changed little.
   if (before) {
@@ -229,9 +256,18 @@ SealedPtr FunnelIndex::retrain(const SealedPtr& before, const View& view) const 
   }
   fresh.is_effort_provisional = true;
   measure_into(fresh, view, live.size(), before && asked_->are_enough());
-  return std::make_shared<const Sealed>(std::move(fresh));
+  // What came meanwhile and has codes of the old centroids; not for ever, rows may come as quickly.
+  View then = rows_.view(kMaxLsn);
+  for (int i = 0; before && i < kCatchUps && has_many_without_codes(fresh, then); ++i) {
+    std::optional<Sealed> more = compress_delta(fresh, then);
+    if (!more) return false;
+    fresh = std::move(*more);
+    then = rows_.view(kMaxLsn);
+  }
+  publish(std::make_shared<const Sealed>(std::move(fresh)));
+  return true;
 } catch (const std::bad_alloc&) {
-  return nullptr;
+  return false;
 }
 
 void FunnelIndex::measure_into(Sealed& fresh, const View& view, std::size_t live, bool on_asked) const {
@@ -245,18 +281,45 @@ void FunnelIndex::measure_into(Sealed& fresh, const View& view, std::size_t live
   fresh.is_effort_provisional = fresh.is_effort_provisional && on_asked;
 }
 
-SealedPtr FunnelIndex::measure(const Sealed& now, const View& view, std::size_t live, bool on_asked) try {
+bool FunnelIndex::measure(const Sealed& now, const View& view, std::size_t live, bool on_asked) try {
   if (on_asked) asked_->measured();
-  if (!is_sound(0, view.count)) return nullptr;
+  if (!is_sound(0, view.count)) return false;
   Sealed fresh = now;
   measure_into(fresh, view, live, on_asked);
-  return std::make_shared<const Sealed>(std::move(fresh));
+  MutexLock lock(mutex_);
+  fresh.segments = sealed_->segments;  // perhaps more by now
+  fresh.end = sealed_->end;
+  sealed_ = std::make_shared<const Sealed>(std::move(fresh));
+  return true;
 } catch (const std::bad_alloc&) {
-  return nullptr;
+  return false;
+}
+
+// @return whether there were many rows without codes, and fewer now
+bool FunnelIndex::compress() try {
+  MutexLock one(compressing_);
+  const View view = rows_.view(kMaxLsn);
+  const SealedPtr now = sealed();
+  if (!now || !has_many_without_codes(*now, view)) return false;
+  std::optional<Sealed> fresh = compress_delta(*now, view);
+  return fresh && publish_codes(*now, std::move(*fresh));
+} catch (const std::bad_alloc&) {
+  return false;
+}
+
+// Of efforts the latest are kept. @return false when new centroids have come, of which `fresh` knows nothing
+bool FunnelIndex::publish_codes(const Sealed& before, Sealed fresh) {
+  MutexLock lock(mutex_);
+  if (sealed_->codebook != before.codebook) return false;
+  Sealed latest = *sealed_;
+  latest.segments = std::move(fresh.segments);
+  latest.end = fresh.end;
+  sealed_ = std::make_shared<const Sealed>(std::move(latest));
+  return true;
 }
 
 // The newest segments join the delta until each left is large beside what comes after it.
-SealedPtr FunnelIndex::compress_delta(const Sealed& now, const View& view) const try {
+std::optional<Sealed> FunnelIndex::compress_delta(const Sealed& now, const View& view) const {
   Sealed fresh = now;
   fresh.end = static_cast<Slot>(view.count);
   Slot first = now.end;
@@ -268,13 +331,11 @@ SealedPtr FunnelIndex::compress_delta(const Sealed& now, const View& view) const
     first = fresh.segments.back()->first();
     fresh.segments.pop_back();
   }
-  if (!is_sound(first, fresh.end)) return nullptr;
+  if (!is_sound(first, fresh.end)) return std::nullopt;
   Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, first, fresh.end, view, stop_);
-  if (!segment) return nullptr;
+  if (!segment) return std::nullopt;
   fresh.segments.push_back(std::move(*segment));
-  return std::make_shared<const Sealed>(std::move(fresh));
-} catch (const std::bad_alloc&) {
-  return nullptr;
+  return fresh;
 }
 
 Status FunnelIndex::continue_from(const VectorIndex& before) try {
@@ -308,6 +369,7 @@ Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& r
   if (now && !request.queries.empty() && request.queries.size() % dimension() == 0)
     shared = plan_search(rows_, *now, request, rows_.view(request.as_of), kept);
   if (!shared) return search_exact(rows_, request);
+  if (has_many_without_codes(*now, rows_.view(kMaxLsn), kRelievedDeltas)) relieve_();
   const std::size_t count = request.queries.size() / dimension();
   std::vector<double> squared_norms(count);
   for (std::size_t i = 0; i < count; ++i) {

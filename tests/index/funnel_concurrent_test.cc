@@ -1,8 +1,11 @@
 // One writer, searches and background compression at once.
 #include <atomic>
+#include <chrono>
+#include <memory>
 #include <set>
 #include <thread>
 
+#include "background_work.h"
 #include "index_support.h"
 #include "mneme/index/funnel_index.h"
 
@@ -52,6 +55,45 @@ TEST(FunnelIndexConcurrent, ShowsEveryAddToTheSearchesThatStartAfterIt) {
   index->finish_background();
   EXPECT_GT(index->compressed(), kRows / 2);
   EXPECT_GE(checked.load(), (kRows - 1) / 20);
+}
+
+// Effort of a large index is measured for seconds, with the thread that other indexes wait for; their rows without codes
+// made every search of theirs slower and slower.
+TEST(FunnelIndexConcurrent, CompressesWhatSearchesMeetWhileTheBackgroundIsBusyWithSomethingElse) {
+  constexpr std::size_t kDimension = 32, kDelta = 64;
+  const auto index = make_funnel_index(kDimension, Metric::InnerProduct, {.rows_min = 512, .delta_rows = kDelta});
+  std::mt19937_64 random(6);
+  Floats row(kDimension);
+  SearchRequest request;
+  request.recall_target = 0.9F;
+  std::uint64_t rows = 0;
+  const auto add = [&](std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      for (float& value : row) value = std::uniform_real_distribution<float>(-1, 1)(random);
+      ASSERT_TRUE(index->add(RowId{rows}, row, Lsn{rows + 1}));
+      ++rows;
+    }
+  };
+  add(1024);
+  request.queries = row;
+  ASSERT_TRUE(index->search(request));
+  index->finish_background();
+  ASSERT_GE(index->compressed(), 1000U);
+
+  const auto may_end = std::make_shared<std::atomic<bool>>(false);
+  const std::size_t threads = std::max<std::size_t>(1, std::thread::hardware_concurrency());
+  for (std::size_t i = 0; i < threads; ++i) ASSERT_TRUE(run_in_background([may_end] { may_end->wait(false); }));
+  add(3 * kDelta);  // of which the background would have compressed most
+  const auto late = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (index->compressed() + 2 * kDelta <= rows && std::chrono::steady_clock::now() < late) {
+    ASSERT_TRUE(index->search(request));
+    std::this_thread::yield();
+  }
+  EXPECT_GT(index->compressed() + 2 * kDelta, rows);
+  *may_end = true;
+  may_end->notify_all();
+  index->finish_background();
+  EXPECT_LT(rows, index->compressed() + kDelta);
 }
 
 TEST(FunnelIndexConcurrent, StopsItsBackgroundWorkWhenItGoes) {
