@@ -400,33 +400,6 @@ class Calibration {
   std::vector<std::vector<ListRows>> list_rows_;
 };
 
-// The k-th of so many rows lies about where the k / growth-th of those measured lay. Fewer neighbours lie further out, in
-// standard deviations: by the logarithm, between those measured and beyond the first of them.
-std::optional<Effort> EffortTable::find(std::size_t k, float recall_target, double growth) const {
-  const auto target = std::lower_bound(kTargets.begin(), kTargets.end(), recall_target);
-  if (target == kTargets.end()) return std::nullopt;
-  const auto t = static_cast<std::size_t>(target - kTargets.begin());
-  const double wanted = static_cast<double>(k) / std::max(1.0, growth);
-  std::size_t high = 0;
-  while (high + 1 < kNeighbours.size() && static_cast<double>(kNeighbours[high]) < wanted) ++high;
-  const auto measured = static_cast<double>(kNeighbours[high]);
-  if (!efforts_[high][t] || wanted == measured || (high > 0 && wanted > measured)) return efforts_[high][t];
-  const std::size_t other = high == 0 ? 1 : high - 1;
-  if (!efforts_[other][t]) return high == 0 ? efforts_[high][t] : std::nullopt;
-  const Effort &from = *efforts_[high][t], &to = *efforts_[other][t];
-  const auto share =
-      static_cast<float>(std::log(wanted / measured) / std::log(static_cast<double>(kNeighbours[other]) / measured));
-  const float probe = from.probe_sigmas + share * (to.probe_sigmas - from.probe_sigmas);
-  std::size_t lists_max = std::max(from.lists_max, to.lists_max);
-  if (lists_max < SIZE_MAX && high > 0) {
-    const auto lists = static_cast<float>(from.lists_max) +
-                       share * (static_cast<float>(to.lists_max) - static_cast<float>(from.lists_max));
-    lists_max = static_cast<std::size_t>(std::ceil(lists));
-  }
-  return Effort{high == 0 ? std::max(probe, from.probe_sigmas) : probe, std::max(from.keep_sigmas, to.keep_sigmas),
-                lists_max, std::max(from.rest_sigmas, to.rest_sigmas)};
-}
-
 EffortTable calibrate(const ExactRows& rows, const Codebook& codebook, std::span<const CodeSegmentPtr> segments,
                       Slot delta_begin, const View& view, std::span<const float> asked, const std::atomic<bool>& stop) {
   return Calibration(rows, codebook, segments, delta_begin, view, stop).run(asked);

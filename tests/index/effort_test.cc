@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 
@@ -176,6 +178,56 @@ TEST_F(EffortTest, HoldsWhereCentroidsAreComparedByTheirCodes) {
     const Outcome outcome = try_out(others, truth, *effort);
     EXPECT_GE(outcome.recall, target - 0.01);
     EXPECT_LT(outcome.estimated, others.size() / kDimension * kRows / 3) << "target " << target;
+  }
+}
+
+// A table that has this effort for 10 neighbours at every target and none, or that one, for 1.
+EffortTable table_of(const Effort& for_10, const std::optional<Effort>& for_1) {
+  Bytes bytes;
+  ByteWriter writer(bytes);
+  for (const std::uint8_t size : {4, 3, 4}) writer.fixed(size);
+  const auto number = [&](float value) { writer.fixed(std::bit_cast<std::uint32_t>(value)); };
+  for (const std::optional<Effort>& effort :
+       {for_1, std::optional(for_10), std::optional<Effort>(), std::optional<Effort>()})
+    for (int target = 0; target < 3; ++target) {
+      writer.fixed(static_cast<std::uint8_t>(effort.has_value()));
+      if (!effort) continue;
+      number(effort->probe_sigmas);
+      number(effort->keep_sigmas);
+      writer.fixed(static_cast<std::uint64_t>(effort->lists_max));
+      number(effort->rest_sigmas);
+    }
+  number(-1);
+  number(1);
+  ByteReader reader(bytes);
+  Result<EffortTable> table = EffortTable::decode(reader);
+  EXPECT_TRUE(table) << table.status().to_string();
+  return *table;
+}
+
+// Where one neighbour needs an exact search, the first row after the measurement made one of a search for ten.
+TEST(EffortTableTest, GrowsLittleByLittleWithTheRows) {
+  const Effort for_10{10, 2.5F, 50, 5};
+  for (const std::optional<Effort>& for_1 :
+       {std::optional<Effort>(), std::optional(Effort{14, 4, SIZE_MAX, Effort::kWhole})}) {
+    const EffortTable table = table_of(for_10, for_1);
+    Effort before = for_10;
+    for (const double growth : {1.0001, 1.1, 1.5, 2.0, 3.0}) {
+      const std::optional<Effort> effort = table.find(10, 0.95F, growth);
+      ASSERT_TRUE(effort) << growth;
+      EXPECT_GE(effort->probe_sigmas, before.probe_sigmas);
+      EXPECT_GE(effort->keep_sigmas, before.keep_sigmas);
+      EXPECT_GE(effort->lists_max, before.lists_max);
+      EXPECT_GE(effort->rest_sigmas, before.rest_sigmas);
+      before = *effort;
+      if (growth > 1.2) continue;
+      EXPECT_LT(effort->probe_sigmas, 10.5F);
+      EXPECT_LT(effort->keep_sigmas, 2.7F);
+      EXPECT_LT(effort->lists_max, 60U);
+      EXPECT_LT(effort->rest_sigmas, 5.5F);
+    }
+    const std::optional<Effort> far = table.find(10, 0.95F, 5);
+    EXPECT_TRUE(!far || far->lists_max == SIZE_MAX) << "near the one, what the one needs";
   }
 }
 
