@@ -1,7 +1,9 @@
 #include "background_work.h"
 
+#include <sys/resource.h>
 #include <tbb/info.h>
 #include <tbb/task_arena.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <deque>
@@ -15,6 +17,8 @@
 
 namespace mneme::index {
 namespace {
+
+constexpr int kNiceOfLongOnes = 10;  // searches and writers that want a processor have it
 
 // Of the machine, not of the arena in which somebody happens to ask first.
 int processors() { return std::max(1, tbb::info::default_concurrency()); }
@@ -44,13 +48,13 @@ tbb::task_arena& whole() {
 // counts on the thread that asks, and a worker that asks would work alone on a machine with two.
 class Jobs {
  public:
-  Jobs(int threads_max, tbb::task_arena& arena) : threads_max_(threads_max), arena_(arena) {}
+  Jobs(int threads_max, tbb::task_arena& arena, int nice) : threads_max_(threads_max), arena_(arena), nice_(nice) {}
   static Jobs& long_ones() {
-    static Jobs& jobs = *new Jobs(half_the_processors(), half());
+    static Jobs& jobs = *new Jobs(half_the_processors(), half(), kNiceOfLongOnes);
     return jobs;
   }
   static Jobs& short_ones() {
-    static Jobs& jobs = *new Jobs(a_quarter_of_the_processors(), quarter());
+    static Jobs& jobs = *new Jobs(a_quarter_of_the_processors(), quarter(), 0);
     return jobs;
   }
 
@@ -73,6 +77,8 @@ class Jobs {
 
  private:
   void run() {
+    // Of this thread alone. Where that is refused, it competes as any other.
+    if (nice_ != 0) static_cast<void>(setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), nice_));
     while (const std::function<void()> job = next()) arena_.execute(job);
   }
   // Nothing: this thread ends.
@@ -89,6 +95,7 @@ class Jobs {
 
   const int threads_max_;
   tbb::task_arena& arena_;
+  const int nice_;
   Mutex mutex_;
   std::deque<std::function<void()>> waiting_ MNEME_GUARDED_BY(mutex_);
   int threads_ MNEME_GUARDED_BY(mutex_) = 0;

@@ -48,6 +48,37 @@ struct CodeSegment::Sums {
   double one_bit_error = 0, eight_bit_error = 0, length = 0;
 };
 
+/// The first of some slots, as the parts that have codes of them do.
+struct CodeSegment::Known {
+  std::size_t count = 0;
+  std::vector<std::uint32_t> parts, positions, lists;
+
+  static Result<Known> of(std::span<const Slot> slots, std::span<const CodeSegmentPtr> segments) {
+    Known known;
+    if (segments.empty()) return known;
+    const Slot first = segments.front()->first(), end = segments.back()->end();
+    known.count = static_cast<std::size_t>(std::lower_bound(slots.begin(), slots.end(), end) - slots.begin());
+    std::vector<std::uint32_t> number(end - first, kNoSlot);  // among slots
+    for (std::size_t i = 0; i < known.count; ++i) number[slots[i] - first] = static_cast<std::uint32_t>(i);
+    for (std::vector<std::uint32_t>* of_slot : {&known.parts, &known.positions, &known.lists})
+      of_slot->resize(known.count);
+    for (std::uint32_t part = 0; part < segments.size(); ++part) {
+      const CodeSegment& segment = *segments[part];
+      MNEME_TRY(segment.verify());
+      for (std::uint32_t list = 0; list < segment.lists(); ++list)
+        for (std::uint32_t at = segment.list_begin(list); at < segment.list_begin(list) + segment.list_rows(list);
+             ++at) {
+          const std::uint32_t i = number[segment.slot(at) - first];
+          if (i == kNoSlot) continue;  // died since
+          known.parts[i] = part;
+          known.positions[i] = at;
+          known.lists[i] = list;
+        }
+    }
+    return known;
+  }
+};
+
 void rotated_row(const ExactRows& rows, const Codebook& codebook, Slot slot, std::vector<float>& scratch, float* out) {
   codebook.rotation.apply(rows.blocks().row(slot), out, scratch.data());
   if (codebook.metric != Metric::Cosine) return;
@@ -56,7 +87,8 @@ void rotated_row(const ExactRows& rows, const Codebook& codebook, Slot slot, std
 }
 
 Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const CodebookPtr& codebook, Slot first, Slot end,
-                                           const View& view, const std::atomic<bool>& stop) try {
+                                           const View& view, const std::atomic<bool>& stop,
+                                           std::span<const CodeSegmentPtr> parts) try {
   const std::size_t size = codebook->rotation.size();
   std::shared_ptr<CodeSegment> segment(new CodeSegment);
   segment->first_ = first;
@@ -65,9 +97,12 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   segment->sign_bytes_ = size / 8;
   segment->dead_before_ = view.count - std::min(view.count, rows.live());
   const std::vector<Slot> slots = visible_slots(rows, first, end, view);
+  MNEME_ASSIGN(const Known known, Known::of(slots, parts));
+  const std::span<const Slot> fresh = std::span(slots).subspan(known.count);
   std::vector<std::uint32_t> list_of(slots.size());
-  for_rotated(rows, *codebook, slots, stop, [&](std::size_t at, std::size_t n, const float* rotated) {
-    codebook->clusters.assign({rotated, n * size}, std::span(list_of).subspan(at, n));
+  std::copy(known.lists.begin(), known.lists.end(), list_of.begin());
+  for_rotated(rows, *codebook, fresh, stop, [&](std::size_t at, std::size_t n, const float* rotated) {
+    codebook->clusters.assign({rotated, n * size}, std::span(list_of).subspan(known.count + at, n));
   });
   if (stop) return {Code::FailedPrecondition, "index: compression stopped"};
   const bool l2 = codebook->metric == Metric::SquaredL2;
@@ -79,16 +114,23 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   segment->scales_.resize(positions);
   if (l2) segment->offsets_.resize(positions);
 
+  for (std::size_t i = 0; i < known.count; ++i)
+    segment->copy_row(*parts[known.parts[i]], known.positions[i], list_of[i], position[i]);
   tbb::combinable<Sums> sums;
-  for_rotated(rows, *codebook, slots, stop, [&](std::size_t at, std::size_t n, const float* rotated) {
-    for (std::size_t i = 0; i < n; ++i)
-      segment->encode_row(rotated + i * size, codebook->clusters.centroid(list_of[at + i]), list_of[at + i],
-                          position[at + i], codebook->metric, sums.local());
+  for_rotated(rows, *codebook, fresh, stop, [&](std::size_t at, std::size_t n, const float* rotated) {
+    for (std::size_t i = known.count + at; i < known.count + at + n; ++i)
+      segment->encode_row(rotated + (i - known.count - at) * size, codebook->clusters.centroid(list_of[i]), list_of[i],
+                          position[i], codebook->metric, sums.local());
   });
   if (stop) return {Code::FailedPrecondition, "index: compression stopped"};
-  const Sums total = sums.combine([](const Sums& a, const Sums& b) {
+  const auto together = [](const Sums& a, const Sums& b) {
     return Sums{a.one_bit_error + b.one_bit_error, a.eight_bit_error + b.eight_bit_error, a.length + b.length};
-  });
+  };
+  Sums total = sums.combine(together);
+  for (const std::uint32_t part : known.parts) {
+    const CodeSegment& of = *parts[part];
+    total = together(total, {of.one_bit_error_, of.eight_bit_error_, of.residual_length_});
+  }
   const double count = std::max<double>(1, static_cast<double>(slots.size()));
   segment->one_bit_error_ = static_cast<float>(total.one_bit_error / count);
   segment->eight_bit_error_ = static_cast<float>(total.eight_bit_error / count);
@@ -123,14 +165,34 @@ std::vector<std::uint32_t> CodeSegment::lay_out(std::span<const std::uint32_t> l
   return position;
 }
 
+CodeSegment::InBlock CodeSegment::in_block(std::uint32_t list, std::uint32_t position) const {
+  const std::size_t in_list = position - list_begin_[list], first = in_list / kBlockRows * kBlockRows;
+  const std::size_t padded = (list_rows_[list] + kCodeRows - 1) / kCodeRows * kCodeRows;
+  return {(list_begin_[list] + first) * row_bytes_, std::min(kBlockRows, padded - first), in_list - first};
+}
+
+void CodeSegment::copy_row(const CodeSegment& from, std::uint32_t position, std::uint32_t list, std::uint32_t to) {
+  const InBlock in = in_block(list, to), there = from.in_block(list, position);
+  std::byte* const block = blocks_.data() + in.begin;
+  const std::byte* const source = from.blocks_.data() + there.begin;
+  for (std::size_t byte = 0; byte < sign_bytes_; ++byte)
+    block[byte * in.width + lane_of(in.row, in.width)] = source[byte * there.width + lane_of(there.row, there.width)];
+  auto* const numbers = reinterpret_cast<float*>(block + sign_bytes_ * in.width);
+  const auto* const known = reinterpret_cast<const float*>(source + sign_bytes_ * there.width);
+  numbers[in.row] = known[there.row];
+  if (!offsets_.empty()) numbers[in.width + in.row] = offsets_[to] = known[there.width + there.row];
+  const std::size_t size = sign_bytes_ * 8;
+  std::copy_n(from.eight_bit_.data() + position * size, size, eight_bit_.data() + to * size);
+  scales_[to] = from.scales_[position];
+}
+
 // Rows of different positions touch different bytes.
 void CodeSegment::encode_row(const float* rotated, const float* centroid, std::uint32_t list, std::uint32_t position,
                              Metric metric, Sums& sums) {
   const std::size_t size = sign_bytes_ * 8;
-  const std::size_t in_list = position - list_begin_[list], first = in_list / kBlockRows * kBlockRows;
-  const std::size_t padded = (list_rows_[list] + kCodeRows - 1) / kCodeRows * kCodeRows;
-  const std::size_t width = std::min(kBlockRows, padded - first), lane = lane_of(in_list - first, width);
-  std::byte* const block = blocks_.data() + (list_begin_[list] + first) * row_bytes_;
+  const InBlock in = in_block(list, position);
+  const std::size_t width = in.width, lane = lane_of(in.row, width);
+  std::byte* const block = blocks_.data() + in.begin;
   std::uint8_t* const code = eight_bit_.data() + position * size;
   double length1 = 0, length2 = 0, with_centroid = 0;
   float largest = 0;
@@ -155,7 +217,7 @@ void CodeSegment::encode_row(const float* rotated, const float* centroid, std::u
 
   const auto dimensions = static_cast<double>(size);
   const double slope = length1 > 0 ? length2 / length1 : 0;
-  auto* const row = reinterpret_cast<float*>(block + sign_bytes_ * width) + (in_list - first);
+  auto* const row = reinterpret_cast<float*>(block + sign_bytes_ * width) + in.row;
   row[0] = static_cast<float>(slope);
   if (metric == Metric::SquaredL2) row[width] = offsets_[position] = static_cast<float>(-(length2 + 2 * with_centroid));
   // The share of the residual that its signs point along, and what is left across it in a random direction.

@@ -36,11 +36,12 @@ using CodebookPtr = std::shared_ptr<const Codebook>;
 
 class CodeSegment {
  public:
-  /// Of the slots of [first, end) that are visible to `view`. Uses oneTBB. @error Busy  no memory
-  /// @error FailedPrecondition  `stop` became true
-  static Result<std::shared_ptr<const CodeSegment>> encode(const ExactRows& rows, const CodebookPtr& codebook,
-                                                           Slot first, Slot end, const View& view,
-                                                           const std::atomic<bool>& stop);
+  /// Of the slots of [first, end) that are visible to `view`. Those that `parts`, of the same codebook, one after the
+  /// other from `first` on, have codes of are copied. Uses oneTBB. @error Busy  no memory
+  /// @error FailedPrecondition  `stop` became true @error Corruption  of a part
+  static Result<std::shared_ptr<const CodeSegment>> encode(
+      const ExactRows& rows, const CodebookPtr& codebook, Slot first, Slot end, const View& view,
+      const std::atomic<bool>& stop, std::span<const std::shared_ptr<const CodeSegment>> parts = {});
 
   std::size_t rows() const { return rows_; }
   Slot first() const { return first_; }
@@ -94,11 +95,17 @@ class CodeSegment {
 
  private:
   struct Sums;
+  struct Known;
   CodeSegment() = default;
   std::vector<std::uint32_t> lay_out(std::span<const std::uint32_t> list_of, std::span<const Slot> slots,
                                      std::size_t lists);
   void encode_row(const float* rotated, const float* centroid, std::uint32_t list, std::uint32_t position,
                   Metric metric, Sums& sums);
+  void copy_row(const CodeSegment& from, std::uint32_t position, std::uint32_t list, std::uint32_t to);
+  struct InBlock {
+    std::size_t begin, width, row;  // where the block begins in blocks_, its rows, and which of them it is
+  };
+  InBlock in_block(std::uint32_t list, std::uint32_t position) const;
 
   Slot first_ = 0, end_ = 0;
   Lsn as_of_;

@@ -30,7 +30,7 @@ constexpr std::size_t kSegmentsMax = 6;
 constexpr std::size_t kDeltaShare = 8;
 // A segment is at least so many times the next, or they are merged: less where rows come quicker than they are
 // compressed, so many times what is usually compressed at a time.
-constexpr std::size_t kSegmentRatio = 4, kHurriedSegmentRatio = 1, kHurriedDeltas = 4;
+constexpr std::size_t kSegmentRatio = 16, kHurriedSegmentRatio = 1, kHurriedDeltas = 4;
 // Centroids are found again when there are so many times the rows: of a load under way most would soon be replaced, and
 // a quarter as many rows give centroids that are searched about as quickly. Effort is measured more often: it is a promise.
 constexpr double kRetrainGrowth = 4, kRetrainGrowthPaused = 1.5, kMeasureGrowth = 2;
@@ -325,14 +325,18 @@ std::optional<Sealed> FunnelIndex::compress_delta(const Sealed& now, const View&
   Slot first = now.end;
   const bool hurried = view.count - now.end >= kHurriedDeltas * delta_rows(now.end);
   const std::size_t ratio = hurried ? kHurriedSegmentRatio : kSegmentRatio;
+  std::vector<CodeSegmentPtr> joined;
   while (fresh.segments.size() > 1 &&
          (fresh.segments.size() >= kSegmentsMax ||
           fresh.segments.back()->rows() < ratio * static_cast<std::size_t>(fresh.end - first))) {
     first = fresh.segments.back()->first();
+    joined.insert(joined.begin(), fresh.segments.back());
     fresh.segments.pop_back();
   }
   if (!is_sound(first, fresh.end)) return std::nullopt;
-  Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, first, fresh.end, view, stop_);
+  Result<CodeSegmentPtr> segment = CodeSegment::encode(rows_, fresh.codebook, first, fresh.end, view, stop_, joined);
+  if (!segment && segment.status().code() == Code::Corruption)
+    segment = CodeSegment::encode(rows_, fresh.codebook, first, fresh.end, view, stop_);
   if (!segment) return std::nullopt;
   fresh.segments.push_back(std::move(*segment));
   return fresh;

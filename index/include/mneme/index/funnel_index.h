@@ -20,7 +20,7 @@ struct FunnelOptions {
   std::size_t rows_min = 2048;
   /// Rows not yet compressed that make the background task compress them; of a small index an eighth of its rows, but
   /// no fewer than an eighth of this. Up to twice as many wait at a time.
-  std::size_t delta_rows = 1024;
+  std::size_t delta_rows = 512;
   /// What was saved stays in its files but for the 1-bit codes: 8-bit codes and float32 rows are read where a search
   /// touches them. About 150 bytes a vector of 768 dimensions are left in memory.
   bool cold = false;
