@@ -185,7 +185,7 @@ TEST_F(EffortTest, HoldsWhereCentroidsAreComparedByTheirCodes) {
 EffortTable table_of(const Effort& for_10, const std::optional<Effort>& for_1) {
   Bytes bytes;
   ByteWriter writer(bytes);
-  for (const std::uint8_t size : {4, 3, 4}) writer.fixed(size);
+  for (const int size : {4, 3, 4}) writer.fixed(static_cast<std::uint8_t>(size));
   const auto number = [&](float value) { writer.fixed(std::bit_cast<std::uint32_t>(value)); };
   for (const std::optional<Effort>& effort :
        {for_1, std::optional(for_10), std::optional<Effort>(), std::optional<Effort>()})
