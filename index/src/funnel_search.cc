@@ -188,18 +188,36 @@ float Effort::rest_needed(const Spread& sample, float base, float kth) {
   return variance > 0 ? std::min(below / std::sqrt(variance), kWhole) : kWhole;
 }
 
+// Rows at the beginning of a list that are a sample of those that are wanted. A filter may keep what lies in a corner of
+// the list, of which other rows tell nothing; where it keeps few, they are all looked at.
+std::size_t FunnelSearch::sample_of(const CodeSegment& segment, std::size_t s, std::uint32_t list,
+                                    const FunnelRequest& request) {
+  constexpr std::size_t kEnough = 24;
+  const std::size_t n = segment.list_rows(list);
+  if (request.filter == nullptr) return rows_sampled(n);
+  if (request.kept[s]->in_list(list) < 2 * kEnough) return n;
+  const std::uint16_t* const masks = request.kept[s]->masks(segment.list_begin(list));
+  std::size_t rows = 0;
+  for (std::size_t wanted = 0; rows < n && wanted < kEnough; rows += kCodeRows)
+    wanted += static_cast<std::size_t>(std::popcount(masks[rows / kCodeRows]));
+  rows = (rows + kBlockRows - 1) / kBlockRows * kBlockRows;
+  return rows + kBlockRows > n ? n : rows;
+}
+
 // A sample of it in every segment, and the rest of all where that may hold one of the k best.
 void FunnelSearch::scan_list(std::span<const CodeSegmentPtr> segments, std::uint32_t list, std::uint32_t next,
                              const FunnelRequest& request, const Effort& effort) {
   const bool is_whole = effort.rest_sigmas >= Effort::kWhole;
   Spread sample;
-  for (std::size_t s = 0; s < segments.size(); ++s)
-    if (const std::size_t n = segments[s]->list_rows(list); n > 0)
-      scan(*segments[s], s, list, 0, is_whole ? n : rows_sampled(n), next, request, &sample);
+  for (std::size_t s = 0; s < segments.size(); ++s) {
+    const std::size_t n = segments[s]->list_rows(list);
+    kept_[s].sampled = is_whole ? n : sample_of(*segments[s], s, list, request);
+    if (n > 0) scan(*segments[s], s, list, 0, kept_[s].sampled, next, request, &sample);
+  }
   if (is_whole || !effort.wants_rest(sample, query_.base(list), kth_)) return;
   for (std::size_t s = 0; s < segments.size(); ++s)
-    if (const std::size_t n = segments[s]->list_rows(list); n > rows_sampled(n))
-      scan(*segments[s], s, list, rows_sampled(n), n, next, request, nullptr);
+    if (const std::size_t n = segments[s]->list_rows(list); n > kept_[s].sampled)
+      scan(*segments[s], s, list, kept_[s].sampled, n, next, request, nullptr);
 }
 
 // The rows [begin, end) of a list; `begin` is a multiple of kBlockRows.

@@ -103,6 +103,8 @@ class FunnelSearch {
                                                      const FunnelRequest& request);
   static bool goes_against(const FunnelRequest& request, std::size_t passed);
   static std::size_t level_with(const FunnelRequest& request, std::size_t passed, std::size_t wanted);
+  static std::size_t sample_of(const CodeSegment& segment, std::size_t s, std::uint32_t list,
+                               const FunnelRequest& request);
   void scan_list(std::span<const CodeSegmentPtr> segments, std::uint32_t list, std::uint32_t next,
                  const FunnelRequest& request, const Effort& effort);
   void scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, std::size_t begin, std::size_t end,
@@ -122,6 +124,7 @@ class FunnelSearch {
     std::vector<float> scores, bases;
     std::vector<std::uint32_t> positions;
     std::size_t used = 0, before = 0;  // now, and before the list that is under way
+    std::size_t sampled = 0;           // of that list
     Candidates arrays() { return {scores.data(), bases.data(), positions.data()}; }
     void make_room(std::size_t more);
   };

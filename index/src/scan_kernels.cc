@@ -324,20 +324,20 @@ MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const On
       const auto sum = hn::ConvertTo(floats, hn::PromoteTo(ints, hn::LoadU(halves, sums + at)));
       auto score = hn::MulAdd(hn::LoadU(floats, slope + at), hn::MulAdd(sum, step, shift), base);
       if (query.with_offsets) score = hn::Add(score, hn::LoadU(floats, slope + width + at));
-      auto chosen = hn::Gt(score, least);
-      auto difference = hn::Sub(score, base);
+      auto wanted = hn::FirstN(floats, lanes);
       if (first + at + lanes > list.rows) {
         if (first + at >= list.rows) break;
-        const auto there = hn::FirstN(floats, list.rows - first - at);
-        chosen = hn::And(chosen, there);
-        difference = hn::IfThenElseZero(there, difference);
+        wanted = hn::FirstN(floats, list.rows - first - at);
       }
-      off = hn::Add(off, difference);
-      off_squared = hn::MulAdd(difference, difference, off_squared);
       if (list.wanted != nullptr) {
         const std::uint64_t bits = list.wanted[(first + at) / kCodeRows] >> (at % kCodeRows);
-        chosen = hn::And(chosen, hn::LoadMaskBits(floats, reinterpret_cast<const std::uint8_t*>(&bits)));
+        wanted = hn::And(wanted, hn::LoadMaskBits(floats, reinterpret_cast<const std::uint8_t*>(&bits)));
       }
+      const auto difference = hn::IfThenElseZero(wanted, hn::Sub(score, base));
+      off = hn::Add(off, difference);
+      off_squared = hn::MulAdd(difference, difference, off_squared);
+      if (spread != nullptr) rows += hn::CountTrue(floats, wanted);
+      const auto chosen = hn::And(wanted, hn::Gt(score, least));
       if (hn::AllFalse(floats, chosen)) continue;
       const auto position = hn::Iota(places, list.position + static_cast<std::uint32_t>(first + at));
       compress_to(floats, score, chosen, out.scores + count);
@@ -345,7 +345,6 @@ MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const On
       hn::StoreU(base, floats, out.bases + count);
       count += hn::CountTrue(floats, chosen);
     }
-    rows += std::min(kBlockRows, list.rows - first);
   }
   if (spread != nullptr) {
     spread->sum += hn::GetLane(hn::SumOfLanes(floats, off));

@@ -68,7 +68,7 @@ struct Spread {
 };
 
 /// Estimates query · row for the wanted rows of a list and appends those of more than `threshold` from out's arrays' `count`
-/// on. @param spread  the rows of all blocks that were not passed over are added, wanted or not
+/// on. @param spread  the wanted rows are added, whatever they score
 /// @return how many there are then
 /// Source: RaBitQ, arXiv:2405.12497, section 3.3: base + slope × Σ sign[d] × query[d]; the lookups, Quick ADC,
 /// arXiv:1704.07355, with 64 entries a table where the processor has them.

@@ -181,6 +181,60 @@ TEST_F(EffortTest, HoldsWhereCentroidsAreComparedByTheirCodes) {
   }
 }
 
+// Nine rows of ten of a list lie where the query is not. What a filter keeps of it lies in the corner where it is.
+TEST(SampleOfAList, IsOfTheRowsThatAFilterKeeps) {
+  std::mt19937 random{20261129};
+  std::normal_distribution<float> normal;
+  ExactRows rows(kDimension, Metric::InnerProduct);
+  constexpr Slot kRest = 650, kCorner = 50, kOthers = 200, kAll = kRest + kCorner + kOthers;
+  SlotBitmap kept(kAll);
+  for (Slot slot = 0; slot < kAll; ++slot) {
+    Floats values(kDimension);
+    for (float& value : values) value = 0.05F * normal(random);
+    if (slot < kRest + kCorner)
+      values[1] += 0.3F;
+    else
+      values[2] -= 2;
+    if (slot >= kRest) {
+      values[0] += slot < kRest + kCorner ? 1 : 0.7F;
+      kept.set(slot);
+    }
+    ASSERT_TRUE(rows.add(RowId{slot}, values, Lsn{slot + 1}));
+  }
+  Floats centres(2 * kDimension), rotated(2 * kDimension), scratch(kDimension);
+  centres[1] = 0.3F;
+  centres[kDimension] = 0.7F;
+  centres[kDimension + 2] = -2;
+  auto book = std::make_shared<Codebook>(Codebook{Metric::InnerProduct, Rotation(kDimension, 42), {}});
+  for (std::size_t i = 0; i < 2; ++i)
+    book->rotation.apply(&centres[i * kDimension], &rotated[i * kDimension], scratch.data());
+  book->clusters = Clusters::of(std::move(rotated), kDimension);
+  const std::atomic<bool> stop{false};
+  const View view = rows.view(kMaxLsn);
+  Result<CodeSegmentPtr> segment = CodeSegment::encode(rows, book, 0, kAll, view, stop);
+  ASSERT_TRUE(segment);
+  ASSERT_EQ((*segment)->list_rows(0), kRest + kCorner);
+  const std::vector<CodeSegmentPtr> segments{*segment};
+  const std::vector<PositionBitmapPtr> by_position{(*segment)->keep(kept)};
+
+  Floats query(kDimension);
+  query[0] = 1;
+  FunnelRequest request;
+  request.query = query.data();
+  request.squared_norm = 1;
+  request.k = 10;
+  request.effort = {1e6F, 3, SIZE_MAX, 2};
+  request.effort_against = request.effort;
+  request.view = view;
+  request.filter = &kept;
+  request.kept = by_position;
+  FunnelSearch search;
+  std::vector<Hit> hits;
+  ASSERT_TRUE(search.run(rows, *book, segments, kAll, request, hits));
+  ASSERT_EQ(hits.size(), 10U);
+  for (const Hit& hit : hits) EXPECT_TRUE(hit.slot >= kRest && hit.slot < kRest + kCorner) << "slot " << hit.slot;
+}
+
 // A table that has this effort for 10 neighbours at every target and none, or that one, for 1.
 EffortTable table_of(const Effort& for_10, const std::optional<Effort>& for_1) {
   Bytes bytes;
