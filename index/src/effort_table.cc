@@ -8,13 +8,15 @@
 namespace mneme::index {
 namespace {
 
+constexpr std::size_t kListsMost = std::size_t{1} << 48;  // of which a limit is one
+
 // Between two measured efforts, `share` of the way from one to that for fewer neighbours. What each misses falls off like
 // the tail of a normal distribution, which is convex: between both no more is missed than by the worse.
 Effort between(const Effort& from, const Effort& to, float share) {
   const auto blend = [&](float a, float b) { return a + share * (b - a); };
   Effort effort{blend(from.probe_sigmas, to.probe_sigmas), blend(from.keep_sigmas, to.keep_sigmas),
                 std::max(from.lists_max, to.lists_max), std::max(from.rest_sigmas, to.rest_sigmas)};
-  if (effort.lists_max < SIZE_MAX)
+  if (effort.lists_max < kListsMost)
     effort.lists_max = static_cast<std::size_t>(
         std::ceil(blend(static_cast<float>(from.lists_max), static_cast<float>(to.lists_max))));
   if (effort.rest_sigmas < Effort::kWhole) effort.rest_sigmas = blend(from.rest_sigmas, to.rest_sigmas);

@@ -2,7 +2,7 @@
 //
 // Rows are kept as ExactIndex keeps them, and are searched exactly until there are enough of them and somebody asks for
 // less than an exact answer. From then on a background task groups them around centroids and gives each row a 1-bit and an 8-bit code; a search estimates by the first,
-// chooses by the second and decides in float32 (funnel_search.h). Newer rows are compressed in runs of a thousand, into
+// chooses by the second and decides in float32 (funnel_search.h). Newer rows are compressed in runs of some hundred, into
 // at most six segments; rows not yet compressed are scored whole, so that every add is found by the searches after it.
 //
 // Source: RaBitQ, arXiv:2405.12497; k-means by FAISS.
