@@ -260,11 +260,12 @@ class Calibration {
     std::vector<std::vector<Need>> needs;
     for (const Kind& kind : kinds_) needs.push_back(needs_of(n, kind));
     // Made-up queries do not show how far those to come will lie: neither a limit of lists is taken from them nor one
-    // of what a list may hold.
+    // of what a list may hold. The latter is not taken for one neighbour either: right or wrong a few times in hundreds,
+    // it tells too little for so many efforts to choose from.
     std::vector<std::pair<std::size_t, std::size_t>> limits;
     const std::size_t lists = codebook_.clusters.count(), whole = kRestLevels.size() - 1;
     for (std::size_t most = lists; most > (was_asked_ ? lists / 64 : lists - 1); most = most * 4 / 5)
-      for (std::size_t rest = was_asked_ ? 0 : whole; rest <= whole; ++rest) limits.emplace_back(most, rest);
+      for (std::size_t rest = was_asked_ && n > 0 ? 0 : whole; rest <= whole; ++rest) limits.emplace_back(most, rest);
     std::vector<Cheapest> found(limits.size());
     tbb::parallel_for(std::size_t{0}, limits.size(), [&](std::size_t i) {
       if (!stop_) found[i] = choose_within(n, shares, needs, costs, limits[i].first, limits[i].second);
