@@ -40,8 +40,9 @@ class FunnelBatchTest : public ExactIndexTest {
     request.queries = all;
     request.k = k;
     request.filter = filter;
-    request.parallel = parallel;
+    request.parallel = true;
     const auto exact = search(request);
+    request.parallel = parallel;
     request.recall_target = target;
     const auto found = search(request);
     EXPECT_EQ(found.size(), queries);
@@ -69,13 +70,15 @@ class FunnelBatchTest : public ExactIndexTest {
   std::uint64_t next_row_ = 0;
 };
 
-// Gaussian rows in 70 dimensions have no structure: each query alone looks at most of them.
+// Gaussian rows in 70 dimensions have no structure: each query alone looks at most of them. One neighbour is found or
+// not, so that the share of 700 queries has a standard error of 0.005: half of what the promise leaves free.
 TEST_F(FunnelBatchTest, KeepsItsPromise) {
   for (const Metric metric : {Metric::InnerProduct, Metric::Cosine, Metric::SquaredL2}) {
     fill(metric, 6000);
     for (const bool parallel : {false, true})
       for (const std::size_t k : {1UL, 10UL, 300UL})
-        EXPECT_GE(recall(700, k, 0.99F, parallel), 0.98) << "metric " << static_cast<int>(metric) << ", k " << k;
+        EXPECT_GE(recall(k == 1 ? 6000 : 700, k, 0.99F, parallel), 0.98)
+            << "metric " << static_cast<int>(metric) << ", k " << k;
   }
 }
 
