@@ -157,16 +157,6 @@ class Calibration {
     return std::span(explored_[n]).subspan(kind.first, std::min(kind.count, kQueriesUsed[n]));
   }
 
-  EffortCosts costs(std::size_t n) const {
-    EffortCosts costs;
-    for (const Kind& kind : kinds_) {
-      const std::span<const Explored> all = explored(n, kind);
-      for (std::size_t i = 0; i < all.size(); i += 1 + all.size() / kQueriesCosted)
-        costs.add(all[i], list_rows_[kind.first + i]);
-    }
-    return costs;
-  }
-
   /// Of the true neighbours, by target.
   using Shares = std::array<float, EffortTable::kTargets.size()>;
   /// Probing by target and level of keeping.
@@ -227,7 +217,8 @@ class Calibration {
   void fill(EffortTable& table, std::size_t n) {
     Shares shares;
     for (std::size_t t = 0; t < shares.size(); ++t) shares[t] = share_of(n, t);
-    choose(table, n, shares);
+    const Told told = told_of(n);
+    choose(table, n, shares, told);
     bool is_more = false;
     for (std::size_t t = 0; t < shares.size(); ++t) {
       if (!table.efforts_[n][t]) continue;
@@ -237,7 +228,7 @@ class Calibration {
       is_more |= share > shares[t];
       shares[t] = std::max(shares[t], share);
     }
-    if (is_more) choose(table, n, shares);
+    if (is_more) choose(table, n, shares, told);
     for (std::size_t t = 0; t < shares.size() && was_asked_ && !stop_; ++t)
       if (table.efforts_[n][t]) confirm(n, EffortTable::kTargets[t], *table.efforts_[n][t]);
   }
@@ -254,11 +245,24 @@ class Calibration {
     }
   };
 
+  /// What exploring tells about one k.
+  struct Told {
+    EffortCosts costs;
+    std::vector<std::vector<Need>> needs;  // by kind
+  };
+  Told told_of(std::size_t n) const {
+    Told told;
+    for (const Kind& kind : kinds_) {
+      told.needs.push_back(needs_of(n, kind));
+      const std::span<const Explored> all = explored(n, kind);
+      for (std::size_t i = 0; i < all.size(); i += 1 + all.size() / kQueriesCosted)
+        told.costs.add(all[i], list_rows_[kind.first + i]);
+    }
+    return told;
+  }
+
   // The cheapest efforts that find these shares.
-  void choose(EffortTable& table, std::size_t n, const Shares& shares) const {
-    const EffortCosts costs = this->costs(n);
-    std::vector<std::vector<Need>> needs;
-    for (const Kind& kind : kinds_) needs.push_back(needs_of(n, kind));
+  void choose(EffortTable& table, std::size_t n, const Shares& shares, const Told& told) const {
     // Made-up queries do not show how far those to come will lie: neither a limit of lists is taken from them nor one
     // of what a list may hold. The latter is not taken for one neighbour either: right or wrong a few times in hundreds,
     // it tells too little for so many efforts to choose from.
@@ -268,7 +272,7 @@ class Calibration {
       for (std::size_t rest = was_asked_ && n > 0 ? 0 : whole; rest <= whole; ++rest) limits.emplace_back(most, rest);
     std::vector<Cheapest> found(limits.size());
     tbb::parallel_for(std::size_t{0}, limits.size(), [&](std::size_t i) {
-      if (!stop_) found[i] = choose_within(n, shares, needs, costs, limits[i].first, limits[i].second);
+      if (!stop_) found[i] = choose_within(n, shares, told, limits[i].first, limits[i].second);
     });
     Cheapest best;
     for (const Cheapest& one : found)
@@ -279,18 +283,18 @@ class Calibration {
       if (table.efforts_[n][t]) relax(n, shares[t], *table.efforts_[n][t]);
   }
 
-  Cheapest choose_within(std::size_t n, const Shares& shares, const std::vector<std::vector<Need>>& needs,
-                         const EffortCosts& costs, std::size_t lists_max, std::size_t rest) const {
+  Cheapest choose_within(std::size_t n, const Shares& shares, const Told& told, std::size_t lists_max,
+                         std::size_t rest) const {
     Cheapest cheapest;
     Probing least{};
     for (std::size_t i = 0; i < kinds_.size(); ++i)
-      raise_to_share(needs[i], explored(n, kinds_[i]).size() * EffortTable::kNeighbours[n], shares, lists_max, rest,
-                     least);
+      raise_to_share(told.needs[i], explored(n, kinds_[i]).size() * EffortTable::kNeighbours[n], shares, lists_max,
+                     rest, least);
     for (std::size_t t = 0; t < shares.size(); ++t)
       for (std::size_t level = 0; level < kKeepLevels; ++level) {
         const Effort effort{least[t][level], keep_level(level),
                             lists_max < codebook_.clusters.count() ? lists_max : SIZE_MAX, kRestLevels[rest]};
-        if (std::isfinite(effort.probe_sigmas)) cheapest.take(t, effort, costs.of(effort, level, rest));
+        if (std::isfinite(effort.probe_sigmas)) cheapest.take(t, effort, told.costs.of(effort, level, rest));
       }
     return cheapest;
   }

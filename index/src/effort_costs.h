@@ -13,7 +13,8 @@ namespace mneme::index {
 class EffortCosts {
  public:
   void add(const Explored& query, std::span<const ListRows> lists);
-  /// Of all together, in 1-bit estimates; the effort has these levels of keep_sigmas and rest_sigmas.
+  /// Of all together, in 1-bit estimates; the effort has these levels of keep_sigmas and rest_sigmas. Where centroids are
+  /// met by their codes, lists that a search comes to and passes by count as well.
   double of(const Effort& effort, std::size_t keep_level, std::size_t rest_level) const;
 
  private:

@@ -8,10 +8,10 @@
 namespace mneme::index {
 namespace {
 
-constexpr std::size_t kListsMost = std::size_t{1} << 48;  // of which a limit is one
+constexpr std::size_t kListsMost = std::size_t{1} << 48;  // no index has as many: such a limit is none
 
-// Between two measured efforts, `share` of the way from one to that for fewer neighbours. What each misses falls off like
-// the tail of a normal distribution, which is convex: between both no more is missed than by the worse.
+// Between two measured efforts, `share` of the way from one to that for fewer neighbours. Were what each limit misses the
+// tail of a normal distribution, which is convex, no more would be missed between them than by the worse.
 Effort between(const Effort& from, const Effort& to, float share) {
   const auto blend = [&](float a, float b) { return a + share * (b - a); };
   Effort effort{blend(from.probe_sigmas, to.probe_sigmas), blend(from.keep_sigmas, to.keep_sigmas),
@@ -23,7 +23,8 @@ Effort between(const Effort& from, const Effort& to, float share) {
   return effort;
 }
 
-// The effort for fewer neighbours, where none was found or it has no limits: as much more as is usual, for use near `from`.
+// The effort for fewer neighbours, where none was found or it has no limits: several times `from`, for use near that. An
+// unlimited one would make a search unlimited a single row after the measurement.
 Effort limited(const std::optional<Effort>& to, const Effort& from) {
   constexpr float kFurtherProbing = 1.5F, kMoreKeeping = 1, kMoreOfRest = 2;
   constexpr std::size_t kMoreLists = 4;

@@ -132,13 +132,13 @@ void Explorer::scan_all(std::span<Explored> out) {
       Way& way = ways_[i];
       way.furthest = std::max(way.furthest, sigmas_below(way, query_.near_bases()[list]) - query_.slack());
       out[i].probing[rank] = way.furthest;
-      out[i].wanting[rank] = std::max(0.0F, sigmas_below(way, query_.base(list)));
+      out[i].wanting[rank] = sigmas_below(way, query_.base(list));
     }
     const std::size_t begin = used;
     const std::uint32_t* const next = rank + 1 < lists ? &order_[rank + 1] : nullptr;
-    const Spread sample = scan_list(order_[rank], next, list_rows_[rank], used);
+    const Spread sample = scan_list(list, next, list_rows_[rank], used);
     for (std::size_t i = 0; i < ways_.size(); ++i) {
-      const float needed = Effort::rest_needed(sample, query_.base(order_[rank]), ways_[i].kth_of_search());
+      const float needed = Effort::rest_needed(sample, query_.base(list), ways_[i].kth_of_search());
       const auto level = std::lower_bound(kRestLevels.begin(), kRestLevels.end() - 1, needed);
       out[i].rest[rank] = static_cast<std::uint8_t>(level - kRestLevels.begin());
       ways_[i].scanned({scores_.data() + begin, used - begin}, keep_sigma_);
@@ -195,8 +195,8 @@ void Explorer::find_places(std::span<const Hit> truth) {
       place.segment = s;
       place.rank = rank;
       place.estimate = scores_[static_cast<std::size_t>(at - positions_.begin())];
-      const std::uint32_t list = order_[rank];
-      place.is_sampled = place.position - segments_[s]->list_begin(list) < rows_sampled(segments_[s]->list_rows(list));
+      place.is_sampled =
+          place.position - segments_[s]->list_begin(order_[rank]) < rows_sampled(segments_[s]->list_rows(order_[rank]));
     }
     if (place.rank == kNowhere) place.segment = segments_.size() + 1;
   }

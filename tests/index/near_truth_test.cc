@@ -9,6 +9,7 @@
 #include <random>
 
 #include "code_segment.h"
+#include "codebook_support.h"
 #include "exact_search.h"
 
 namespace mneme::index {
@@ -39,17 +40,7 @@ class NearTruthTest : public testing::TestWithParam<Metric> {
       ASSERT_TRUE(rows.add(RowId{row}, random_vector(row % 3 != 0), Lsn{row + 1}));
   }
 
-  CodebookPtr codebook() {
-    auto book = std::make_shared<Codebook>(Codebook{GetParam(), Rotation(kDimension, 42), {}});
-    const std::size_t size = book->rotation.size();
-    std::vector<float> rotated(kRows * size), scratch(size);
-    for (std::size_t row = 0; row < kRows; ++row)
-      rotated_row(rows_, *book, static_cast<Slot>(row), scratch, rotated.data() + row * size);
-    Result<Clusters> clusters = Clusters::train(rotated, size, kLists, stop_);
-    EXPECT_TRUE(clusters);
-    book->clusters = std::move(*clusters);
-    return book;
-  }
+  CodebookPtr codebook() const { return trained_codebook(rows_, kRows, kLists); }
   CodeSegmentPtr compress(const ExactRows& rows, const CodebookPtr& book, Slot first, Slot end) const {
     Result<CodeSegmentPtr> segment = CodeSegment::encode(rows, book, first, end, rows.view(kMaxLsn), stop_);
     EXPECT_TRUE(segment);
