@@ -1,5 +1,5 @@
-// CentroidCodes: 1-bit codes of many centroids. A query is compared with these, an eighth of a kilobyte each, and with the
-// few centroids themselves whose lists it then probes.
+// CentroidCodes: 1-bit codes of many centroids. A query is compared with these, a bit a dimension, and with the few
+// centroids themselves whose lists it then comes to.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@ class CentroidCodes {
   bool empty() const { return blocks_.empty(); }
   /// room.scores[i] := about query · centroid i. The standard error is that of rows' codes (code_segment.h), of the
   /// centroid's distance from the mean of all. `made` are the query's tables; room is for all and kSpare more.
-  /// @return false where a product is no number; scores then mean nothing
+  /// @return false where products or their squares overflow; scores then mean nothing
   bool estimate(const float* query, const OneBitQuery& made, const Candidates& room) const;
   std::uint64_t bytes_used() const { return blocks_.bytes_used() + mean_.size() * sizeof(float); }
 

@@ -46,10 +46,7 @@ void CodeQuery::make_bases(const Codebook& codebook, const RotatedQuery& known, 
     if (!are_estimates_) find_products(clusters, 0, clusters.count(), bases_.data());
   }
   for (std::size_t i = 0; i < bases_.size(); ++i) bases_[i] = base_of(bases_[i], i);
-  if (are_estimates_)
-    exact_.assign(bases_.size(), std::numeric_limits<float>::quiet_NaN());
-  else
-    exact_ = bases_;
+  if (are_estimates_) exact_.assign(bases_.size(), std::numeric_limits<float>::quiet_NaN());
 }
 
 bool CodeQuery::estimate_bases(const Clusters& clusters) {

@@ -32,7 +32,10 @@ class CodeQuery {
   /// How many standard errors near_bases() may be too low.
   float slack() const { return are_estimates_ ? kSlack : 0; }
   /// What it scores with the centroid of this list. Cost: a product at first, where there are many.
-  float base(std::size_t list) { return are_estimates_ && std::isnan(exact_[list]) ? find_base(list) : exact_[list]; }
+  float base(std::size_t list) {
+    if (!are_estimates_) return bases_[list];
+    return std::isnan(exact_[list]) ? find_base(list) : exact_[list];
+  }
   /// Scores of rows by their 8-bit codes, in place of the estimates.
   void score_eight_bit(const CodeSegment& segment, const Candidates& rows, std::size_t count);
   /// Its levels, rotation.size() of them, and what codes, stored 128 too high, add to a product with them.
@@ -54,7 +57,7 @@ class CodeQuery {
 
   const Codebook* codebook_ = nullptr;  // of the prepared query
   std::vector<float> rotated_, scratch_, bases_;
-  std::vector<float> exact_;  // by list; no number: not found yet
+  std::vector<float> exact_;  // by list, where bases_ are estimates; no number: not found yet
   bool are_estimates_ = false, is_sixteen_bit_ = false;
   float sixteen_bit_scale_ = 0;
   std::vector<float> room_;

@@ -25,7 +25,7 @@ std::vector<Slot> visible_slots(const ExactRows& rows, Slot first, Slot end, con
   return slots;
 }
 
-// Calls `use(first, n, rotated)` for pieces of `slots`, in parallel.
+// Calls `use(first, n, rotated)` for pieces of `slots`, in parallel; `rotated` is its to spoil.
 template <class Use>
 void for_rotated(const ExactRows& rows, const Codebook& codebook, std::span<const Slot> slots,
                  const std::atomic<bool>& stop, const Use& use) {
@@ -46,37 +46,17 @@ void for_rotated(const ExactRows& rows, const Codebook& codebook, std::span<cons
 
 struct CodeSegment::Sums {
   double one_bit_error = 0, eight_bit_error = 0, length = 0;
+  void operator+=(const Sums& more) {
+    one_bit_error += more.one_bit_error;
+    eight_bit_error += more.eight_bit_error;
+    length += more.length;
+  }
 };
 
-/// The first of some slots, as the parts that have codes of them do.
-struct CodeSegment::Known {
-  std::size_t count = 0;
-  std::vector<std::uint32_t> parts, positions, lists;
-
-  static Result<Known> of(std::span<const Slot> slots, std::span<const CodeSegmentPtr> segments) {
-    Known known;
-    if (segments.empty()) return known;
-    const Slot first = segments.front()->first(), end = segments.back()->end();
-    known.count = static_cast<std::size_t>(std::lower_bound(slots.begin(), slots.end(), end) - slots.begin());
-    std::vector<std::uint32_t> number(end - first, kNoSlot);  // among slots
-    for (std::size_t i = 0; i < known.count; ++i) number[slots[i] - first] = static_cast<std::uint32_t>(i);
-    for (std::vector<std::uint32_t>* of_slot : {&known.parts, &known.positions, &known.lists})
-      of_slot->resize(known.count);
-    for (std::uint32_t part = 0; part < segments.size(); ++part) {
-      const CodeSegment& segment = *segments[part];
-      MNEME_TRY(segment.verify());
-      for (std::uint32_t list = 0; list < segment.lists(); ++list)
-        for (std::uint32_t at = segment.list_begin(list); at < segment.list_begin(list) + segment.list_rows(list);
-             ++at) {
-          const std::uint32_t i = number[segment.slot(at) - first];
-          if (i == kNoSlot) continue;  // died since
-          known.parts[i] = part;
-          known.positions[i] = at;
-          known.lists[i] = list;
-        }
-    }
-    return known;
-  }
+/// Where the codes of a row are that has some.
+struct CodeSegment::Origin {
+  const CodeSegment* part = nullptr;
+  std::uint32_t position = 0, list = 0;
 };
 
 void rotated_row(const ExactRows& rows, const Codebook& codebook, Slot slot, std::vector<float>& scratch, float* out) {
@@ -97,40 +77,43 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   segment->sign_bytes_ = size / 8;
   segment->dead_before_ = view.count - std::min(view.count, rows.live());
   const std::vector<Slot> slots = visible_slots(rows, first, end, view);
-  MNEME_ASSIGN(const Known known, Known::of(slots, parts));
-  const std::span<const Slot> fresh = std::span(slots).subspan(known.count);
+  MNEME_ASSIGN(const std::vector<Origin> origins, origins_of(slots, parts));
   std::vector<std::uint32_t> list_of(slots.size());
-  std::copy(known.lists.begin(), known.lists.end(), list_of.begin());
-  for_rotated(rows, *codebook, fresh, stop, [&](std::size_t at, std::size_t n, const float* rotated) {
-    codebook->clusters.assign({rotated, n * size}, std::span(list_of).subspan(known.count + at, n));
-  });
-  if (stop) return {Code::FailedPrecondition, "index: compression stopped"};
-  const bool l2 = codebook->metric == Metric::SquaredL2;
-  segment->row_bytes_ = mneme::index::row_bytes(segment->sign_bytes_, l2);
-  const std::vector<std::uint32_t> position = segment->lay_out(list_of, slots, codebook->clusters.count());
-  const std::size_t positions = segment->slots_.size();
-  segment->blocks_.resize(positions * segment->row_bytes_);
-  segment->eight_bit_.resize(positions * size);
-  segment->scales_.resize(positions);
-  if (l2) segment->offsets_.resize(positions);
-
-  for (std::size_t i = 0; i < known.count; ++i)
-    segment->copy_row(*parts[known.parts[i]], known.positions[i], list_of[i], position[i]);
-  tbb::combinable<Sums> sums;
-  for_rotated(rows, *codebook, fresh, stop, [&](std::size_t at, std::size_t n, const float* rotated) {
-    for (std::size_t i = known.count + at; i < known.count + at + n; ++i)
-      segment->encode_row(rotated + (i - known.count - at) * size, codebook->clusters.centroid(list_of[i]), list_of[i],
-                          position[i], codebook->metric, sums.local());
-  });
-  if (stop) return {Code::FailedPrecondition, "index: compression stopped"};
-  const auto together = [](const Sums& a, const Sums& b) {
-    return Sums{a.one_bit_error + b.one_bit_error, a.eight_bit_error + b.eight_bit_error, a.length + b.length};
-  };
-  Sums total = sums.combine(together);
-  for (const std::uint32_t part : known.parts) {
-    const CodeSegment& of = *parts[part];
-    total = together(total, {of.one_bit_error_, of.eight_bit_error_, of.residual_length_});
+  std::vector<std::uint32_t> fresh, lists_of_fresh;  // rows that have no codes, their lists
+  std::vector<Slot> fresh_slots;
+  for (std::uint32_t i = 0; i < slots.size(); ++i) {
+    if (!origins.empty() && origins[i].part != nullptr) {
+      list_of[i] = origins[i].list;
+      continue;
+    }
+    fresh.push_back(i);
+    fresh_slots.push_back(slots[i]);
   }
+  lists_of_fresh.resize(fresh.size());
+  for_rotated(rows, *codebook, fresh_slots, stop, [&](std::size_t at, std::size_t n, const float* rotated) {
+    codebook->clusters.assign({rotated, n * size}, std::span(lists_of_fresh).subspan(at, n));
+  });
+  if (stop) return {Code::FailedPrecondition, "index: compression stopped"};
+  for (std::size_t i = 0; i < fresh.size(); ++i) list_of[fresh[i]] = lists_of_fresh[i];
+  const std::vector<std::uint32_t> position = segment->lay_out(list_of, slots, codebook->clusters.count());
+  segment->make_room(codebook->metric == Metric::SquaredL2);
+
+  tbb::parallel_for(tbb::blocked_range<std::size_t>(0, origins.size(), kPiece), [&](const auto& range) {
+    for (std::size_t i = range.begin(); i < range.end(); ++i)
+      if (origins[i].part != nullptr) segment->copy_row(origins[i], position[i]);
+  });
+  tbb::combinable<Sums> sums;
+  for_rotated(rows, *codebook, fresh_slots, stop, [&](std::size_t at, std::size_t n, float* rotated) {
+    for (std::size_t i = at; i < at + n; ++i, rotated += size)
+      segment->encode_row(rotated, codebook->clusters.centroid(lists_of_fresh[i]), lists_of_fresh[i],
+                          position[fresh[i]], codebook->metric, sums.local());
+  });
+  if (stop) return {Code::FailedPrecondition, "index: compression stopped"};
+  Sums total;
+  sums.combine_each([&](const Sums& some) { total += some; });
+  for (const Origin& origin : origins)
+    if (const CodeSegment* const part = origin.part; part != nullptr)
+      total += {part->one_bit_error_, part->eight_bit_error_, part->residual_length_};
   const double count = std::max<double>(1, static_cast<double>(slots.size()));
   segment->one_bit_error_ = static_cast<float>(total.one_bit_error / count);
   segment->eight_bit_error_ = static_cast<float>(total.eight_bit_error / count);
@@ -138,6 +121,33 @@ Result<CodeSegmentPtr> CodeSegment::encode(const ExactRows& rows, const Codebook
   return CodeSegmentPtr(std::move(segment));
 } catch (const std::bad_alloc&) {
   return {Code::Busy, "index: no memory to compress slots " + std::to_string(first) + " to " + std::to_string(end)};
+}
+
+// Of each row, or none of all. A row may have none though a part spans its slot: it was not visible then.
+Result<std::vector<CodeSegment::Origin>> CodeSegment::origins_of(std::span<const Slot> slots,
+                                                                 std::span<const CodeSegmentPtr> parts) {
+  if (parts.empty()) return std::vector<Origin>();
+  const Slot first = parts.front()->first(), end = parts.back()->end();
+  std::vector<std::uint32_t> number(end - first, kNoSlot);  // among slots
+  for (std::uint32_t i = 0; i < slots.size() && slots[i] < end; ++i) number[slots[i] - first] = i;
+  std::vector<Origin> origins(slots.size());
+  for (const CodeSegmentPtr& part : parts) {
+    MNEME_TRY(part->verify());
+    for (std::uint32_t list = 0; list < part->lists(); ++list)
+      for (std::uint32_t i = 0; i < part->list_rows(list); ++i) {
+        const std::uint32_t position = part->list_begin(list) + i, of = number[part->slot(position) - first];
+        if (of != kNoSlot) origins[of] = {part.get(), position, list};  // else it died since
+      }
+  }
+  return origins;
+}
+
+void CodeSegment::make_room(bool with_offsets) {
+  row_bytes_ = mneme::index::row_bytes(sign_bytes_, with_offsets);
+  blocks_.resize(positions() * row_bytes_);
+  eight_bit_.resize(positions() * sign_bytes_ * 8);
+  scales_.resize(positions());
+  if (with_offsets) offsets_.resize(positions());
 }
 
 // @return the position of each of `slots`
@@ -150,7 +160,7 @@ std::vector<std::uint32_t> CodeSegment::lay_out(std::span<const std::uint32_t> l
   std::uint32_t begin = 0;
   for (std::size_t list = 0; list < lists; ++list) {
     list_begin_[list] = begin;
-    begin += static_cast<std::uint32_t>((list_rows_[list] + kCodeRows - 1) / kCodeRows * kCodeRows);
+    begin += static_cast<std::uint32_t>(padded_rows(list_rows_[list]));
   }
   slots_.assign(begin, kNoSlot);
   // Rows that came together are often about one thing.
@@ -165,66 +175,54 @@ std::vector<std::uint32_t> CodeSegment::lay_out(std::span<const std::uint32_t> l
   return position;
 }
 
-CodeSegment::InBlock CodeSegment::in_block(std::uint32_t list, std::uint32_t position) const {
-  const std::size_t in_list = position - list_begin_[list], first = in_list / kBlockRows * kBlockRows;
-  const std::size_t padded = (list_rows_[list] + kCodeRows - 1) / kCodeRows * kCodeRows;
-  return {(list_begin_[list] + first) * row_bytes_, std::min(kBlockRows, padded - first), in_list - first};
-}
-
-void CodeSegment::copy_row(const CodeSegment& from, std::uint32_t position, std::uint32_t list, std::uint32_t to) {
-  const InBlock in = in_block(list, to), there = from.in_block(list, position);
-  std::byte* const block = blocks_.data() + in.begin;
-  const std::byte* const source = from.blocks_.data() + there.begin;
+void CodeSegment::copy_row(const Origin& from, std::uint32_t position) {
+  const CodeSegment& part = *from.part;
+  const std::uint32_t list = from.list;
+  const PlaceInList to = place_in_list(position - list_begin_[list], list_rows_[list]);
+  const PlaceInList at = place_in_list(from.position - part.list_begin_[list], part.list_rows_[list]);
+  std::byte* const block = blocks_.data() + block_begin(list, to);
+  const std::byte* const source = part.blocks_.data() + part.block_begin(list, at);
   for (std::size_t byte = 0; byte < sign_bytes_; ++byte)
-    block[byte * in.width + lane_of(in.row, in.width)] = source[byte * there.width + lane_of(there.row, there.width)];
-  auto* const numbers = reinterpret_cast<float*>(block + sign_bytes_ * in.width);
-  const auto* const known = reinterpret_cast<const float*>(source + sign_bytes_ * there.width);
-  numbers[in.row] = known[there.row];
-  if (!offsets_.empty()) numbers[in.width + in.row] = offsets_[to] = known[there.width + there.row];
+    block[byte * to.width + lane_of(to.row, to.width)] = source[byte * at.width + lane_of(at.row, at.width)];
+  auto* const numbers = reinterpret_cast<float*>(block + sign_bytes_ * to.width);
+  const auto* const theirs = reinterpret_cast<const float*>(source + sign_bytes_ * at.width);
+  numbers[to.row] = theirs[at.row];
+  if (!offsets_.empty()) numbers[to.width + to.row] = offsets_[position] = theirs[at.width + at.row];
   const std::size_t size = sign_bytes_ * 8;
-  std::copy_n(from.eight_bit_.data() + position * size, size, eight_bit_.data() + to * size);
-  scales_[to] = from.scales_[position];
+  std::copy_n(part.eight_bit_.data() + from.position * size, size, eight_bit_.data() + position * size);
+  scales_[position] = part.scales_[from.position];
 }
 
-// Rows of different positions touch different bytes.
-void CodeSegment::encode_row(const float* rotated, const float* centroid, std::uint32_t list, std::uint32_t position,
+// Rows of different positions touch different bytes. Leaves the residual in `rotated`.
+void CodeSegment::encode_row(float* rotated, const float* centroid, std::uint32_t list, std::uint32_t position,
                              Metric metric, Sums& sums) {
   const std::size_t size = sign_bytes_ * 8;
-  const InBlock in = in_block(list, position);
-  const std::size_t width = in.width, lane = lane_of(in.row, width);
-  std::byte* const block = blocks_.data() + in.begin;
-  std::uint8_t* const code = eight_bit_.data() + position * size;
-  double length1 = 0, length2 = 0, with_centroid = 0;
+  double with_centroid = 0;
   float largest = 0;
-  for (std::size_t byte = 0; byte < sign_bytes_; ++byte) {
-    unsigned bits = 0;
-    for (unsigned bit = 0; bit < 8; ++bit) {
-      const std::size_t d = byte * 8 + bit;
-      const float residual = rotated[d] - centroid[d];
-      bits |= (residual >= 0 ? 1U : 0U) << bit;
-      length1 += std::abs(residual);
-      length2 += static_cast<double>(residual) * residual;
-      with_centroid += static_cast<double>(residual) * centroid[d];
-      largest = std::max(largest, std::abs(residual));
-    }
-    block[byte * width + lane] = static_cast<std::byte>(bits);
+  for (std::size_t d = 0; d < size; ++d) {
+    rotated[d] -= centroid[d];
+    with_centroid += static_cast<double>(rotated[d]) * centroid[d];
+    largest = std::max(largest, std::abs(rotated[d]));
   }
+  const PlaceInList place = place_in_list(position - list_begin_[list], list_rows_[list]);
+  std::byte* const block = blocks_.data() + block_begin(list, place);
+  const ResidualSums residual = put_one_bit(rotated, sign_bytes_, block, place);
+  if (metric == Metric::SquaredL2)
+    reinterpret_cast<float*>(block + sign_bytes_ * place.width)[place.width + place.row] = offsets_[position] =
+        static_cast<float>(-(residual.squares + 2 * with_centroid));
+
   const float scale = largest / 127;
   const float inverse = scale > 0 ? 1 / scale : 0;
-  for (std::size_t d = 0; d < size; ++d)
-    code[d] = static_cast<std::uint8_t>(std::lrint((rotated[d] - centroid[d]) * inverse) + 128);
+  std::uint8_t* const code = eight_bit_.data() + position * size;
+  for (std::size_t d = 0; d < size; ++d) code[d] = static_cast<std::uint8_t>(std::lrint(rotated[d] * inverse) + 128);
   scales_[position] = scale;
 
   const auto dimensions = static_cast<double>(size);
-  const double slope = length1 > 0 ? length2 / length1 : 0;
-  auto* const row = reinterpret_cast<float*>(block + sign_bytes_ * width) + in.row;
-  row[0] = static_cast<float>(slope);
-  if (metric == Metric::SquaredL2) row[width] = offsets_[position] = static_cast<float>(-(length2 + 2 * with_centroid));
   // The share of the residual that its signs point along, and what is left across it in a random direction.
-  const double along = length2 > 0 ? length1 * length1 / (length2 * dimensions) : 1;
-  sums.one_bit_error += std::sqrt(length2 * (1 - along) / along / std::max(1.0, dimensions - 1));
+  const double along = residual.squares > 0 ? residual.sizes * residual.sizes / (residual.squares * dimensions) : 1;
+  sums.one_bit_error += std::sqrt(residual.squares * (1 - along) / along / std::max(1.0, dimensions - 1));
   sums.eight_bit_error += scale / std::sqrt(12.0);
-  sums.length += std::sqrt(length2);
+  sums.length += std::sqrt(residual.squares);
 }
 
 // Empty lists begin where the next one does: the last that begins there holds the row.

@@ -95,17 +95,19 @@ class CodeSegment {
 
  private:
   struct Sums;
-  struct Known;
+  struct Origin;
+  static Result<std::vector<Origin>> origins_of(std::span<const Slot> slots,
+                                                std::span<const std::shared_ptr<const CodeSegment>> parts);
+  void make_room(bool with_offsets);
   CodeSegment() = default;
   std::vector<std::uint32_t> lay_out(std::span<const std::uint32_t> list_of, std::span<const Slot> slots,
                                      std::size_t lists);
-  void encode_row(const float* rotated, const float* centroid, std::uint32_t list, std::uint32_t position,
-                  Metric metric, Sums& sums);
-  void copy_row(const CodeSegment& from, std::uint32_t position, std::uint32_t list, std::uint32_t to);
-  struct InBlock {
-    std::size_t begin, width, row;  // where the block begins in blocks_, its rows, and which of them it is
-  };
-  InBlock in_block(std::uint32_t list, std::uint32_t position) const;
+  void encode_row(float* rotated, const float* centroid, std::uint32_t list, std::uint32_t position, Metric metric,
+                  Sums& sums);
+  void copy_row(const Origin& from, std::uint32_t position);
+  std::size_t block_begin(std::uint32_t list, const PlaceInList& place) const {
+    return (list_begin_[list] + place.first) * row_bytes_;
+  }
 
   Slot first_ = 0, end_ = 0;
   Lsn as_of_;

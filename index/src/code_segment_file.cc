@@ -108,7 +108,7 @@ Status CodeSegment::check_shape(std::size_t lists, bool with_offsets) const {
   for (std::size_t list = 0; list < lists; ++list) {
     if (list_begin_[list] != positions) return bad("list " + std::to_string(list) + " does not follow the one before");
     rows += list_rows_[list];
-    positions += (list_rows_[list] + kCodeRows - 1) / kCodeRows * kCodeRows;
+    positions += padded_rows(list_rows_[list]);
   }
   const std::size_t piece_bytes = rows_per_piece() * sign_bytes_ * 8;
   if (rows != rows_ || slots_.size() != positions || scales_.size() != positions ||

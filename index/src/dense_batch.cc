@@ -81,7 +81,7 @@ void DenseBatch::scan_rows(const FunnelRequest& request, std::size_t s, std::siz
                            std::size_t count) {
   const CodeSegment& segment = *now_.segments[s];
   const std::size_t size = now_.codebook->rotation.size();
-  const std::size_t rows = (count + kCodeRows - 1) / kCodeRows * kCodeRows;  // lists are padded
+  const std::size_t rows = padded_rows(count);
   alignas(64) std::int32_t products[kDenseRows * kDenseQueries];
   alignas(64) float scores[kDenseRows * kDenseQueries];
   std::uint16_t reached[kDenseRows];

@@ -49,6 +49,12 @@ class ExactRows {
     const std::uint64_t reflected = reflected_.load(std::memory_order_acquire);
     return {Lsn{std::min(as_of.value, reflected)}, count_.load(std::memory_order_acquire)};
   }
+  /// The view with as many slots as were born by view.as_of. Between the two loads of view() rows may come that are not
+  /// visible to it: who makes something of all slots below the count must not count them in.
+  View born(View view) const {
+    while (view.count > 0 && birth(static_cast<Slot>(view.count - 1)) > view.as_of) --view.count;
+    return view;
+  }
   bool visible(Slot slot, const View& view) const {
     if (slot >= view.count) return false;
     if (birth(slot) > view.as_of) return false;

@@ -112,6 +112,8 @@ class FunnelIndex final : public RowsIndex {
   void start_relief();
   void run_relief();
   bool improve();
+  // What codes are made of: slots that were left out would never get any.
+  View view_now() const { return rows_.born(rows_.view(kMaxLsn)); }
   bool has_many_without_codes(const Sealed& now, const View& view, std::size_t deltas = 1) const {
     return view.count >= now.end + deltas * delta_rows(now.end);
   }
@@ -190,7 +192,7 @@ void FunnelIndex::run_relief() {
 
 // One step of what there is to do, what serves searches most first. @return whether there may be more
 bool FunnelIndex::improve() {
-  const View view = rows_.view(kMaxLsn);
+  const View view = view_now();
   const std::size_t live = rows_.live();
   const SealedPtr now = sealed();
   bool is_done = false;
@@ -203,7 +205,7 @@ bool FunnelIndex::improve() {
            : grown(is_of_one_kind ? kRetrainGrowth : kRetrainGrowthUnlike, now->trained_rows))
     (is_loading ? with_half_the_machine : with_the_whole_machine)([&] { is_done = retrain(now, view); });
   else if (now && has_many_without_codes(*now, view))
-    is_done = compress();
+    is_done = compress() || !has_many_without_codes(*sealed(), view);  // perhaps by start_relief()
   else if (now && pause_.wait_for(
                       grown(is_of_one_kind ? kRetrainGrowthPaused : kRetrainGrowthUnlikePaused, now->trained_rows)))
     with_the_whole_machine([&] { is_done = retrain(now, view); });
@@ -257,12 +259,12 @@ bool FunnelIndex::retrain(const SealedPtr& before, const View& view) try {
   fresh.is_effort_provisional = true;
   measure_into(fresh, view, live.size(), before && asked_->are_enough());
   // What came meanwhile and has codes of the old centroids; not for ever, rows may come as quickly.
-  View then = rows_.view(kMaxLsn);
+  View then = view_now();
   for (int i = 0; before && i < kCatchUps && has_many_without_codes(fresh, then); ++i) {
     std::optional<Sealed> more = compress_delta(fresh, then);
     if (!more) return false;
     fresh = std::move(*more);
-    then = rows_.view(kMaxLsn);
+    then = view_now();
   }
   publish(std::make_shared<const Sealed>(std::move(fresh)));
   return true;
@@ -298,7 +300,7 @@ bool FunnelIndex::measure(const Sealed& now, const View& view, std::size_t live,
 // @return whether there were many rows without codes, and fewer now
 bool FunnelIndex::compress() try {
   MutexLock one(compressing_);
-  const View view = rows_.view(kMaxLsn);
+  const View view = view_now();
   const SealedPtr now = sealed();
   if (!now || !has_many_without_codes(*now, view)) return false;
   std::optional<Sealed> fresh = compress_delta(*now, view);
@@ -346,7 +348,7 @@ Status FunnelIndex::continue_from(const VectorIndex& before) try {
   const auto* const other = dynamic_cast<const FunnelIndex*>(&before);
   const SealedPtr theirs = other != nullptr ? other->sealed() : nullptr;
   if (!theirs || rows_.live() < options_.rows_min) return ok_status();
-  const View view = rows_.view(kMaxLsn);
+  const View view = view_now();
   Sealed fresh = *theirs;
   fresh.end = static_cast<Slot>(view.count);
   fresh.segments.clear();

@@ -303,7 +303,6 @@ MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const On
   const hn::Rebind<std::uint16_t, decltype(floats)> halves;
   const std::size_t lanes = hn::Lanes(floats);
   const std::size_t bytes_per_row = row_bytes(query.bytes, query.with_offsets);
-  const auto padded = [](std::size_t rows) { return (rows + kCodeRows - 1) / kCodeRows * kCodeRows; };
   const auto step = hn::Set(floats, query.step);
   const auto shift = hn::Set(floats, -query.sum_of_sizes);
   const auto base = hn::Set(floats, list.base);
@@ -312,7 +311,7 @@ MNEME_WITH_WIDE_TABLES std::size_t ScanOneBit(const OneBitQuery& query, const On
   std::size_t rows = 0;
   HWY_ALIGN std::uint16_t sums[kBlockRows + 32];  // the last is written whole
   for (std::size_t first = 0; first < list.rows; first += kBlockRows) {
-    const std::size_t width = std::min(kBlockRows, padded(list.rows - first));
+    const std::size_t width = std::min(kBlockRows, padded_rows(list.rows - first));
     if (list.wanted != nullptr && none_wanted(list.wanted + first / kCodeRows, width / kCodeRows)) continue;
     const std::byte* const block = list.blocks + first * bytes_per_row;
     const std::byte* const after = list.ahead != nullptr ? list.ahead : block;
@@ -363,6 +362,23 @@ namespace mneme::index {
 HWY_EXPORT(MakeTables);
 HWY_EXPORT(ScanOneBit);
 
+ResidualSums put_one_bit(const float* residual, std::size_t bytes, std::byte* block, const PlaceInList& place) {
+  const std::size_t lane = lane_of(place.row, place.width);
+  ResidualSums sums;
+  for (std::size_t byte = 0; byte < bytes; ++byte) {
+    unsigned bits = 0;
+    for (unsigned bit = 0; bit < 8; ++bit) {
+      const float value = residual[byte * 8 + bit];
+      bits |= (value >= 0 ? 1U : 0U) << bit;
+      sums.sizes += std::abs(value);
+      sums.squares += static_cast<double>(value) * value;
+    }
+    block[byte * place.width + lane] = static_cast<std::byte>(bits);
+  }
+  reinterpret_cast<float*>(block + bytes * place.width)[place.row] =
+      sums.sizes > 0 ? static_cast<float>(sums.squares / sums.sizes) : 0;
+  return sums;
+}
 void make_tables(const float* query, std::size_t bytes, OneBitQuery& out) {
   HWY_DYNAMIC_DISPATCH(MakeTables)(query, bytes, out);
 }

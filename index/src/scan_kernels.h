@@ -29,6 +29,24 @@ constexpr std::size_t lane_of(std::size_t row, std::size_t width) {
   return row < width / 2 ? 2 * row : 2 * (row - width / 2) + 1;
 }
 
+/// Rows of a list with those that pad it.
+constexpr std::size_t padded_rows(std::size_t rows) { return (rows + kCodeRows - 1) / kCodeRows * kCodeRows; }
+struct PlaceInList {
+  std::size_t first;  ///< row of the block
+  std::size_t width;  ///< of the block
+  std::size_t row;    ///< in the block
+};
+constexpr PlaceInList place_in_list(std::size_t row, std::size_t rows) {
+  const std::size_t first = row / kBlockRows * kBlockRows, left = padded_rows(rows) - first;
+  return {first, left < kBlockRows ? left : kBlockRows, row - first};
+}
+
+struct ResidualSums {
+  double sizes = 0, squares = 0;  ///< Σ |r[d]|, Σ r[d]²
+};
+/// Signs and slope of a residual of `bytes` × 8 values, into its place of a block.
+ResidualSums put_one_bit(const float* residual, std::size_t bytes, std::byte* block, const PlaceInList& place);
+
 /// A rotated query as sums of its values' sizes for all signs of a few dimensions, in levels of step / 2.
 struct OneBitQuery {
   std::vector<std::uint8_t> tables;  ///< in the order that the instruction set looks them up

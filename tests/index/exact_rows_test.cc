@@ -51,6 +51,23 @@ TEST_F(SlowReader, KeepsTheOldVersionThroughAnUpdateOfTheSameLsn) {
   EXPECT_EQ(rows_.find(RowId{7}, rows_.view(kMaxLsn)), 2U);
 }
 
+// The LSN is loaded before the count: two adds between the loads are counted, and not yet visible. Codes made of all slots
+// below that count would be without them for ever.
+TEST_F(SlowReader, CountsNoSlotThatWasBornLaterWhereItAsks) {
+  put(7, 1);
+  put(8, 2);
+  put(9, 3);
+  put(7, 4);
+  const View halfway{Lsn{2}, 4};
+  EXPECT_EQ(seen_by(halfway).count(9), 0U);
+  const View born = rows_.born(halfway);
+  EXPECT_EQ(born.count, 2U);
+  EXPECT_EQ(born.as_of, Lsn{2});
+  EXPECT_EQ(seen_by(born), (Contents{{7, 0}, {8, 1}}));
+  EXPECT_EQ(rows_.born(rows_.view(kMaxLsn)).count, 4U);
+  EXPECT_EQ(rows_.born(View{Lsn{0}, 4}).count, 0U);
+}
+
 TEST_F(SlowReader, DoesNotSeeALaterErasureOrALaterUpdate) {
   put(7, 1);
   put(8, 2);

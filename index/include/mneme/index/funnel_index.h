@@ -19,7 +19,7 @@ struct FunnelOptions {
   /// Live rows from which on they are compressed; below, an exact scan is as quick.
   std::size_t rows_min = 2048;
   /// Rows not yet compressed that make the background task compress them; of a small index an eighth of its rows, but
-  /// no fewer than an eighth of this. Up to twice as many wait at a time.
+  /// no fewer than an eighth of this. A search that meets twice as many has them compressed at once.
   std::size_t delta_rows = 512;
   /// What was saved stays in its files but for the 1-bit codes: 8-bit codes and float32 rows are read where a search
   /// touches them. About 150 bytes a vector of 768 dimensions are left in memory.
