@@ -22,6 +22,9 @@ class EffortTable {
   /// The effort for k neighbours at `recall_target`, of rows that are `growth` times those that this was measured on.
   /// @return nothing when only an exact search keeps the promise
   std::optional<Effort> find(std::size_t k, float recall_target, double growth = 1) const;
+  /// One neighbour of a query is found or not: too few queries tell little of how often, and what was asked then takes no
+  /// less than what the index's own rows took. `growth` is that of the rows since the latter was measured.
+  void be_cautious_for_one(const EffortTable& of_own_rows, double growth);
   /// FunnelSearch's nearness of all but the outermost queries that this was measured on.
   float nearness_least() const { return nearness_least_; }
   float nearness_most() const { return nearness_most_; }
@@ -31,7 +34,8 @@ class EffortTable {
   static Result<EffortTable> decode(ByteReader& in);
 
   static constexpr std::array<std::size_t, 4> kNeighbours = {1, 10, 100, 800};
-  static constexpr std::size_t kAskedMin = 192;  ///< queries asked that are enough to measure on
+  static constexpr std::size_t kAskedMin = 192;     ///< queries asked that are enough to measure on
+  static constexpr std::size_t kAskedForOne = 512;  ///< … for one neighbour, without be_cautious_for_one()
   static constexpr std::array<float, 3> kTargets = {0.90F, 0.95F, 0.99F};
 
  private:

@@ -38,6 +38,15 @@ Effort limited(const std::optional<Effort>& to, const Effort& from) {
 
 }  // namespace
 
+void EffortTable::be_cautious_for_one(const EffortTable& of_own_rows, double growth) {
+  static_assert(kNeighbours.front() == 1);
+  for (std::size_t t = 0; t < kTargets.size(); ++t) {
+    std::optional<Effort>& asked = efforts_.front()[t];
+    const std::optional<Effort> own = of_own_rows.find(1, kTargets[t], growth);
+    asked = asked && own ? std::optional(more_of_both(*asked, *own)) : std::nullopt;
+  }
+}
+
 // The k-th of so many rows lies about where the k / growth-th of those measured lay. Fewer neighbours lie further out, in
 // standard deviations: by the logarithm, between those measured and beyond the first of them.
 std::optional<Effort> EffortTable::find(std::size_t k, float recall_target, double growth) const {

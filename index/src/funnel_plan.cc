@@ -31,11 +31,6 @@ bool shows(const Sealed& now, const View& view) {
   });
 }
 
-Effort more_of_both(const Effort& a, const Effort& b) {
-  return {std::max(a.probe_sigmas, b.probe_sigmas), std::max(a.keep_sigmas, b.keep_sigmas),
-          std::max(a.lists_max, b.lists_max), std::max(a.rest_sigmas, b.rest_sigmas)};
-}
-
 // Where a filter keeps one row in ten, its k best are scattered like the ten times k best of all; where it goes with the
 // query, they are those. What finds both finds what is between.
 std::optional<Effort> effort_for(const EffortTable& table, double growth, const SearchRequest& request,

@@ -38,6 +38,12 @@ struct Effort {
   static float rest_needed(const Spread& sample, float base, float kth);
 };
 
+constexpr Effort more_of_both(const Effort& a, const Effort& b) {
+  const auto more = [](auto x, auto y) { return x < y ? y : x; };
+  return {more(a.probe_sigmas, b.probe_sigmas), more(a.keep_sigmas, b.keep_sigmas), more(a.lists_max, b.lists_max),
+          more(a.rest_sigmas, b.rest_sigmas)};
+}
+
 /// Rows at the beginning of a list of `rows` that are a sample of it: all where little would be left.
 constexpr std::size_t rows_sampled(std::size_t rows) { return rows < 2 * kBlockRows ? rows : kBlockRows; }
 

@@ -273,6 +273,24 @@ EffortTable table_of(const Effort& for_10, const std::optional<Effort>& for_1) {
 }
 
 // Where one neighbour needs an exact search, the first row after the measurement made one of a search for ten.
+// Of 192 queries all may be answered by an effort that misses one in fifty.
+TEST(EffortTableTest, OfFewQueriesIsNoLessForOneNeighbourThanThatOfTheRowsThemselves) {
+  const Effort for_10{10, 2.5F, 50, 5}, asked{7, 3.5F, 40, 4}, own{14, 3, SIZE_MAX, Effort::kWhole};
+  EffortTable table = table_of(for_10, asked);
+  table.be_cautious_for_one(table_of(for_10, own), 1);
+  const std::optional<Effort> one = table.find(1, 0.95F), ten = table.find(10, 0.95F);
+  ASSERT_TRUE(one && ten);
+  EXPECT_EQ(one->probe_sigmas, own.probe_sigmas);
+  EXPECT_EQ(one->keep_sigmas, asked.keep_sigmas);
+  EXPECT_EQ(one->lists_max, own.lists_max);
+  EXPECT_EQ(one->rest_sigmas, own.rest_sigmas);
+  EXPECT_EQ(ten->probe_sigmas, for_10.probe_sigmas);
+  EXPECT_EQ(ten->lists_max, for_10.lists_max);
+  table.be_cautious_for_one(table_of(for_10, std::nullopt), 1);
+  EXPECT_FALSE(table.find(1, 0.95F)) << "only an exact search answers for the rows themselves";
+  EXPECT_TRUE(table.find(10, 0.95F));
+}
+
 TEST(EffortTableTest, GrowsLittleByLittleWithTheRows) {
   const Effort for_10{10, 2.5F, 50, 5};
   for (const std::optional<Effort>& for_1 :
