@@ -276,7 +276,8 @@ void FunnelIndex::measure_into(Sealed& fresh, const View& view, std::size_t live
   const std::vector<float> asked = on_asked ? asked_->sample() : std::vector<float>();
   EffortTable measured = calibrate(rows_, *fresh.codebook, fresh.segments, fresh.end, view, asked, stop_);
   if (on_asked && asked.size() < EffortTable::kAskedForOne * dimension())
-    measured.be_cautious_for_one(fresh.effort, static_cast<double>(live) / std::max<double>(1, fresh.measured_rows));
+    measured.be_cautious_for_one(
+        fresh.effort, static_cast<double>(live) / static_cast<double>(std::max<std::size_t>(1, fresh.measured_rows)));
   (on_asked ? fresh.asked_rows : fresh.measured_rows) = live;
   if (on_asked)
     fresh.of_asked = std::move(measured);

@@ -9,10 +9,10 @@ namespace {
 
 // A filter that keeps fewer rows than kExactMatches is answered by an exact scan of them. All rows of one that keeps fewer
 // than kScoredMatches and kScoredPerNeighbour × k, or than one in kScoredShare, are scored: by their 8-bit codes, unless
-// they lie so close together that it is quicker to estimate them all first. An 8-bit product at a random place costs as
-// much as kCostOfProduct estimates, and these leave about kLeftByEstimates of the rows.
+// they lie so close together that it is quicker to estimate them all first: estimates leave about kLeftByEstimates of the
+// rows.
 constexpr std::size_t kExactMatches = 64, kScoredMatches = 4096, kScoredPerNeighbour = 16, kScoredShare = 128;
-constexpr double kCostOfProduct = 16, kLeftByEstimates = 0.2;
+constexpr double kLeftByEstimates = 0.2;
 constexpr Effort kEveryList{1e6F, 5, SIZE_MAX};
 constexpr Effort kEverything{1e6F, 4, SIZE_MAX};
 // At least, for a filter that goes against the query, which no effort was measured on: many rows lie about as far, so
@@ -31,19 +31,25 @@ bool shows(const Sealed& now, const View& view) {
   });
 }
 
+// The effort for `count` neighbours, whatever the request's k.
+std::optional<Effort> effort_for_some(const EffortTable& table, double growth, const SearchRequest& request,
+                                      std::size_t count) {
+  constexpr std::size_t kMeasuredMost = EffortTable::kNeighbours.back();
+  std::optional<Effort> effort = table.find(std::min(count, kMeasuredMost), request.recall_target, growth);
+  if (effort && growth > kGrowthMost) effort = more_of_both(*effort, kUnmeasured);
+  if (effort && count > kMeasuredMost && effort->lists_max < SIZE_MAX / count)
+    effort->lists_max = effort->lists_max * count / kMeasuredMost;
+  return effort;
+}
+
 // Where a filter keeps one row in ten, its k best are scattered like the ten times k best of all; where it goes with the
 // query, they are those. What finds both finds what is between.
 std::optional<Effort> effort_for(const EffortTable& table, double growth, const SearchRequest& request,
                                  std::size_t as_many) {
-  constexpr std::size_t kMeasuredMost = EffortTable::kNeighbours.back();
-  std::optional<Effort> of_k = table.find(request.k, request.recall_target, growth);
-  if (of_k && growth > kGrowthMost) of_k = more_of_both(*of_k, kUnmeasured);
+  const std::optional<Effort> of_k = effort_for_some(table, growth, request, request.k);
   if (as_many <= request.k) return of_k;
-  std::optional<Effort> of_many = table.find(std::min(as_many, kMeasuredMost), request.recall_target, growth);
-  if (!of_k || !of_many) return std::nullopt;
-  if (as_many > kMeasuredMost && of_many->lists_max < SIZE_MAX / as_many)
-    of_many->lists_max = of_many->lists_max * as_many / kMeasuredMost;
-  return more_of_both(*of_k, *of_many);
+  const std::optional<Effort> of_many = effort_for_some(table, growth, request, as_many);
+  return of_k && of_many ? std::optional(more_of_both(*of_k, *of_many)) : std::nullopt;
 }
 
 }  // namespace
@@ -72,7 +78,7 @@ std::optional<FunnelRequest> plan_search(const ExactRows& rows, const Sealed& no
     plan.kept = kept;
     if (matches < std::max(kScoredMatches + kScoredPerNeighbour * request.k, compressed / kScoredShare)) {
       plan.score_all_kept =
-          static_cast<double>(scanned) > kCostOfProduct * (1 - kLeftByEstimates) * static_cast<double>(matches);
+          static_cast<double>(scanned) > (1 - kLeftByEstimates) * static_cast<double>(kCostOfProduct * matches);
       plan.effort = plan.effort_against = kEveryList;
       return plan;
     }
@@ -90,13 +96,16 @@ std::optional<FunnelRequest> plan_search(const ExactRows& rows, const Sealed& no
   if (request.filter != nullptr) {
     const EffortTable& table = now.of_asked ? *now.of_asked : now.effort;
     const double grown = growth(now.of_asked ? now.asked_rows : now.measured_rows);
-    auto fewer = static_cast<double>(as_many);
+    std::size_t many = as_many;
     for (Effort& effort : plan.efforts_with) {
-      fewer = std::max(fewer / FunnelRequest::kShareStep, static_cast<double>(request.k));
-      const std::optional<Effort> with = effort_for(table, grown, request, static_cast<std::size_t>(fewer));
-      if (!with) break;
-      effort = *with;
+      const std::size_t fewer = std::max(many / 2, request.k);
+      const std::optional<Effort> of_many = effort_for_some(table, grown, request, many);
+      const std::optional<Effort> of_fewer = effort_for_some(table, grown, request, fewer);
+      if (!of_many || !of_fewer) break;
+      effort = more_of_both(*of_many, *of_fewer);
       ++plan.levels_with;
+      if (many == request.k) break;
+      many = fewer;
     }
   }
   plan.effort_against = request.recall_target > 0.95F ? kAgainstForMost : kAgainst;

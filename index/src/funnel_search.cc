@@ -123,8 +123,7 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
     wanted += some;
     if (request.levels_with > 0 && effort == &request.effort && !was_enough &&
         wanted >= std::max(request.k, kEnoughToTell))
-      if (const std::size_t level = level_with(request, passed, wanted); level > 0)
-        effort = &request.efforts_with[level - 1];
+      effort = &request.efforts_with[level_with(request, passed, wanted)];
     if (some == 0) continue;
     ++work_.lists;
     for (Kept& kept : kept_) kept.before = kept.used;
@@ -160,13 +159,11 @@ bool FunnelSearch::goes_against(const FunnelRequest& request, std::size_t passed
          request.share_kept * static_cast<float>(passed) > static_cast<float>(2 * request.k + 6);
 }
 
-// How many times kShareStep the filter keeps more of the rows nearest to the query than of all, with twice as many to spare.
+// How often the filter keeps twice as much of the rows nearest to the query as of all.
 std::size_t FunnelSearch::level_with(const FunnelRequest& request, std::size_t passed, std::size_t wanted) {
   const float share = static_cast<float>(wanted) / static_cast<float>(passed);
   std::size_t level = 0;
-  for (float least = 2 * FunnelRequest::kShareStep * request.share_kept; level < request.levels_with && share >= least;
-       least *= FunnelRequest::kShareStep)
-    ++level;
+  for (float least = 2 * request.share_kept; level + 1 < request.levels_with && share >= least; least *= 2) ++level;
   return level;
 }
 
@@ -211,8 +208,12 @@ void FunnelSearch::scan_list(std::span<const CodeSegmentPtr> segments, std::uint
   Spread sample;
   for (std::size_t s = 0; s < segments.size(); ++s) {
     const std::size_t n = segments[s]->list_rows(list);
-    kept_[s].sampled = is_whole ? n : sample_of(*segments[s], s, list, request);
-    if (n > 0) scan(*segments[s], s, list, 0, kept_[s].sampled, next, request, &sample);
+    const bool keeps_few = request.filter != nullptr && request.kept[s]->in_list(list) * kCostOfProduct <= n;
+    kept_[s].sampled = is_whole || keeps_few ? n : sample_of(*segments[s], s, list, request);
+    if (keeps_few)
+      score_kept(*segments[s], s, list, request);
+    else
+      scan(*segments[s], s, list, 0, kept_[s].sampled, next, request, &sample);
   }
   if (is_whole || !effort.wants_rest(sample, query_.base(list), kth_)) return;
   for (std::size_t s = 0; s < segments.size(); ++s)
@@ -237,21 +238,43 @@ void FunnelSearch::scan(const CodeSegment& segment, std::size_t s, std::uint32_t
 void FunnelSearch::take_kept(std::span<const CodeSegmentPtr> segments, const ExactRows& rows,
                              const FunnelRequest& request) {
   for (std::size_t s = 0; s < segments.size(); ++s) {
-    const PositionBitmap& wanted = *request.kept[s];
-    Kept& kept = kept_[s];
-    kept.make_room(wanted.count());
-    for (std::uint32_t list = 0; list < segments[s]->lists(); ++list) {
-      if (wanted.in_list(list) == 0) continue;
-      const std::uint32_t begin = segments[s]->list_begin(list);
-      const auto end = begin + static_cast<std::uint32_t>(segments[s]->list_rows(list));
-      for (std::uint32_t first = begin; first < end; first += kCodeRows)
-        for (unsigned bits = *wanted.masks(first); bits != 0; bits &= bits - 1) {
-          kept.positions[kept.used] = first + static_cast<std::uint32_t>(std::countr_zero(bits));
-          kept.bases[kept.used++] = query_.base(list);
-        }
-    }
+    kept_[s].make_room(request.kept[s]->count());
+    for (std::uint32_t list = 0; list < segments[s]->lists(); ++list) take_kept(*segments[s], s, list, request);
     if (request.check_visible) drop_invisible(*segments[s], s, 0, rows, request.view);
   }
+}
+
+// Every row of a list that the filter keeps, without a score.
+void FunnelSearch::take_kept(const CodeSegment& segment, std::size_t s, std::uint32_t list,
+                             const FunnelRequest& request) {
+  const PositionBitmap& wanted = *request.kept[s];
+  Kept& kept = kept_[s];
+  std::uint32_t left = wanted.in_list(list);
+  if (left == 0) return;
+  kept.make_room(left);
+  const float base = query_.base(list);
+  const std::uint16_t* masks = wanted.masks(segment.list_begin(list));
+  for (std::uint32_t first = segment.list_begin(list); left > 0; first += kCodeRows)
+    for (unsigned bits = *masks++; bits != 0; bits &= bits - 1, --left) {
+      kept.positions[kept.used] = first + static_cast<std::uint32_t>(std::countr_zero(bits));
+      kept.bases[kept.used++] = base;
+    }
+}
+
+// A filter keeps few of a list: their 8-bit codes are read sooner than the 1-bit codes of all beside them.
+void FunnelSearch::score_kept(const CodeSegment& segment, std::size_t s, std::uint32_t list,
+                              const FunnelRequest& request) {
+  Kept& kept = kept_[s];
+  const std::size_t before = kept.used;
+  take_kept(segment, s, list, request);
+  const Candidates taken{kept.scores.data() + before, kept.bases.data() + before, kept.positions.data() + before};
+  const std::size_t count = kept.used - before;
+  kept.used = before;
+  if (damage_) damage_ = segment.verify({taken.positions, count});
+  if (!damage_) return;
+  query_.score_eight_bit(segment, taken, count);
+  work_.estimated += count;
+  kept.used += keep_at_least(threshold_, taken, count);
 }
 
 // Of a segment's candidates from `begin` on.
@@ -295,6 +318,7 @@ float FunnelSearch::eight_bit_error(const CodeQuery& query, const CodeSegment& s
 // By 8-bit products, into slots_.
 void FunnelSearch::choose_again(std::span<const CodeSegmentPtr> segments, const FunnelRequest& request) {
   float error = 0;
+  if (!damage_) return;
   for (std::size_t s = 0; s < segments.size(); ++s) {
     damage_ = segments[s]->verify({kept_[s].positions.data(), kept_[s].used});
     if (!damage_) return;

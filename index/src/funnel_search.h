@@ -53,6 +53,9 @@ struct Work {
   bool unusual = false;
 };
 
+/// What a product of 8-bit codes at a random place costs, in 1-bit estimates.
+inline constexpr std::size_t kCostOfProduct = 16;
+
 /// At so many standard errors below the k-th best by its 8-bit code a row is not scored in float32.
 inline constexpr float kEightBitSigmas = 3;
 
@@ -73,9 +76,9 @@ struct FunnelRequest {
   // What it keeps of all compressed rows; where it keeps less of those near the query, another effort.
   float share_kept = 1;
   Effort effort_against;
-  // … and where it keeps more, the effort for filters that keep 4, 16 and 64 times as many; as many of them as there are.
-  static constexpr float kShareStep = 4;
-  std::array<Effort, 3> efforts_with;
+  // What is done once enough of them tell how much it keeps there: as much as over all and up to 2, 4, 8 … times as much;
+  // as many of them as there are.
+  std::array<Effort, 8> efforts_with;
   std::size_t levels_with = 0;
   float eight_bit_sigmas = kEightBitSigmas;
   bool check_visible = false;  ///< while choosing, because some compressed rows may not be visible
@@ -116,6 +119,8 @@ class FunnelSearch {
   void scan(const CodeSegment& segment, std::size_t s, std::uint32_t list, std::size_t begin, std::size_t end,
             std::uint32_t next, const FunnelRequest& request, Spread* spread);
   void take_kept(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request);
+  void take_kept(const CodeSegment& segment, std::size_t s, std::uint32_t list, const FunnelRequest& request);
+  void score_kept(const CodeSegment& segment, std::size_t s, std::uint32_t list, const FunnelRequest& request);
   void drop_invisible(const CodeSegment& segment, std::size_t s, std::size_t begin, const ExactRows& rows,
                       const View& view);
   void raise_threshold(std::size_t k, const Effort& effort);

@@ -248,6 +248,17 @@ TEST_F(SampleOfAList, IsLargerWhereAFilterKeepsFewAndNotAllWhereTheySuffice) {
   EXPECT_LT(of_the_list, kRest - 2 * kBlockRows);
 }
 
+TEST_F(SampleOfAList, IsNotTakenWhereSoFewAreKeptThatTheir8BitCodesAreReadAtOnce) {
+  SlotBitmap kept(kAll);
+  std::size_t count = 0;
+  for (Slot slot = 0; slot < kAll; slot += 40, ++count) kept.set(slot);
+  std::vector<Hit> hits;
+  EXPECT_EQ(search(kept, hits), count);
+  ASSERT_EQ(hits.size(), 10U);
+  EXPECT_TRUE(hits.front().slot >= kRest && hits.front().slot < kRest + kCorner) << "slot " << hits.front().slot;
+  for (const Hit& hit : hits) EXPECT_TRUE(kept.test(hit.slot)) << hit.slot;
+}
+
 // A table that has this effort for 10 neighbours at every target and none, or that one, for 1.
 EffortTable table_of(const Effort& for_10, const std::optional<Effort>& for_1) {
   Bytes bytes;
@@ -272,7 +283,6 @@ EffortTable table_of(const Effort& for_10, const std::optional<Effort>& for_1) {
   return *table;
 }
 
-// Where one neighbour needs an exact search, the first row after the measurement made one of a search for ten.
 // Of 192 queries all may be answered by an effort that misses one in fifty.
 TEST(EffortTableTest, OfFewQueriesIsNoLessForOneNeighbourThanThatOfTheRowsThemselves) {
   const Effort for_10{10, 2.5F, 50, 5}, asked{7, 3.5F, 40, 4}, own{14, 3, SIZE_MAX, Effort::kWhole};
@@ -291,6 +301,7 @@ TEST(EffortTableTest, OfFewQueriesIsNoLessForOneNeighbourThanThatOfTheRowsThemse
   EXPECT_TRUE(table.find(10, 0.95F));
 }
 
+// Where one neighbour needs an exact search, the first row after the measurement made one of a search for ten.
 TEST(EffortTableTest, GrowsLittleByLittleWithTheRows) {
   const Effort for_10{10, 2.5F, 50, 5};
   for (const std::optional<Effort>& for_1 :

@@ -292,6 +292,26 @@ TEST_F(FilteredFunnelTest, KeepsItsPromiseWhereTheFilterGoesWithTheQueryOrAgains
   }
 }
 
+// How the k best of those that are kept are scattered lies between the k best of all and ten times as many.
+TEST_F(FilteredFunnelTest, KeepsItsPromiseWhereTheFilterKeepsMoreNearTheQuery) {
+  fill(20'000);
+  for (int round = 0; round < 2; ++round) {
+    (void)recall(queries_about(0, kCentres, 300), 10, 0.95F);
+    index_->finish_background();
+  }
+  for (const double times : {1.5, 2.5, 5.0}) {
+    const SlotBitmap near = of_clusters(0, 15, SlotBitmap::new_family()), more = at_random(0.1 * times),
+                     few = at_random(0.1);
+    SlotBitmap some(cluster_.size(), SlotBitmap::new_family());
+    for (Slot slot = 0; slot < cluster_.size(); ++slot)
+      if ((near.test(slot) ? more : few).test(slot)) some.set(slot);
+    for (const float target : {0.95F, 0.99F})
+      for (const std::size_t k : {10UL, 100UL})
+        EXPECT_GE(recall(queries_about(0, 15, 60), k, target, &some), target - 0.01 - sampling_error(target, 600))
+            << "k " << k << ", target " << target << ", " << times << " times as many";
+  }
+}
+
 // Effort that was measured on queries about one thing must not cut short the search for another.
 TEST_F(FilteredFunnelTest, KeepsItsPromiseAgainstWhatWasAsked) {
   fill(20'000);
