@@ -212,7 +212,7 @@ void FunnelSearch::scan_list(std::span<const CodeSegmentPtr> segments, std::uint
     kept_[s].sampled = is_whole || keeps_few ? n : sample_of(*segments[s], s, list, request);
     if (keeps_few)
       score_kept(*segments[s], s, list, request);
-    else
+    else if (n > 0)
       scan(*segments[s], s, list, 0, kept_[s].sampled, next, request, &sample);
   }
   if (is_whole || !effort.wants_rest(sample, query_.base(list), kth_)) return;
