@@ -14,7 +14,7 @@ namespace mneme::index {
 /// Threads: const from any.
 class CentroidCodes {
  public:
-  /// From so many centroids on. Of 1,325 it pays (docs/performance.md); of fewer, of which a search comes to a large part
+  /// From so many centroids on. Of 1,367 it pays (docs/performance.md); of fewer, of which a search comes to a large part
   /// and compares those whole anyway, it was not measured.
   static constexpr std::size_t kMin = 1024;
 
