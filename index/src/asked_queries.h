@@ -58,7 +58,7 @@ class AskedQueries {
   }
 
  private:
-  static constexpr std::size_t kMax = 512;
+  static constexpr std::size_t kMax = EffortTable::kAskedForOne;
   static constexpr std::uint64_t kEvery = 16, kGrowth = 4, kMany = kMax * kEvery;
   // Of a full sample, one query in 128 is unusual. Where as many of a window are as one in kUnusualShare,
   // what is asked is changing; after another such window the sample has been renewed.

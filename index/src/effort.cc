@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::size_t kMadePerKind = 192;  // queries made where too few were asked
 // Queries used of each kind, by kNeighbours: a search for many says much by itself.
-constexpr std::array<std::size_t, 4> kQueriesUsed = {512, 512, 320, 64};
+constexpr std::array<std::size_t, 4> kQueriesUsed = {EffortTable::kAskedForOne, 512, 320, 64};
 // Of what the target leaves, by kNeighbours: samples are small (for one neighbour, right or wrong), and data moves on.
 constexpr std::array<float, 4> kReserveMade = {0.8F, 0.5F, 0.5F, 0.4F}, kReserveAsked = {0.6F, 0.12F, 0.12F, 0.12F};
 // … and as much more for each target as luck counts for more where few may be missed.

@@ -376,7 +376,7 @@ Result<std::vector<std::vector<Hit>>> FunnelIndex::search(const SearchRequest& r
   std::optional<FunnelRequest> shared;
   std::vector<PositionBitmapPtr> kept;
   if (now && !request.queries.empty() && request.queries.size() % dimension() == 0)
-    shared = plan_search(rows_, *now, request, rows_.view(request.as_of), kept);
+    shared = plan_search(rows_, *now, request, rows_.view(request.as_of), options_.cold, kept);
   if (!shared) return search_exact(rows_, request);
   if (has_many_without_codes(*now, rows_.view(kMaxLsn), kRelievedDeltas)) relieve_();
   const std::size_t count = request.queries.size() / dimension();

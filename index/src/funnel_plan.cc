@@ -55,11 +55,12 @@ std::optional<Effort> effort_for(const EffortTable& table, double growth, const 
 }  // namespace
 
 std::optional<FunnelRequest> plan_search(const ExactRows& rows, const Sealed& now, const SearchRequest& request,
-                                         const View& view, std::vector<PositionBitmapPtr>& kept) {
+                                         const View& view, bool cold, std::vector<PositionBitmapPtr>& kept) {
   if (!shows(now, view) || request.k < 1 || request.k > limits::kNeighboursMax) return std::nullopt;
   FunnelRequest plan;
   plan.k = request.k;
   plan.view = view;
+  plan.cold = cold;
   // Compressed rows that this view does not show: those that died since, and those born after it.
   const std::size_t dead = view.count - std::min(view.count, rows.live());
   for (const CodeSegmentPtr& segment : now.segments)
@@ -77,8 +78,8 @@ std::optional<FunnelRequest> plan_search(const ExactRows& rows, const Sealed& no
     plan.filter = request.filter;
     plan.kept = kept;
     if (matches < std::max(kScoredMatches + kScoredPerNeighbour * request.k, compressed / kScoredShare)) {
-      plan.score_all_kept =
-          static_cast<double>(scanned) > (1 - kLeftByEstimates) * static_cast<double>(kCostOfProduct * matches);
+      plan.score_all_kept = !cold && static_cast<double>(scanned) >
+                                         (1 - kLeftByEstimates) * static_cast<double>(kCostOfProduct * matches);
       plan.effort = plan.effort_against = kEveryList;
       return plan;
     }
@@ -97,15 +98,16 @@ std::optional<FunnelRequest> plan_search(const ExactRows& rows, const Sealed& no
     const EffortTable& table = now.of_asked ? *now.of_asked : now.effort;
     const double grown = growth(now.of_asked ? now.asked_rows : now.measured_rows);
     std::size_t many = as_many;
+    std::optional<Effort> of_many = effort_for_some(table, grown, request, many);
     for (Effort& effort : plan.efforts_with) {
       const std::size_t fewer = std::max(many / 2, request.k);
-      const std::optional<Effort> of_many = effort_for_some(table, grown, request, many);
       const std::optional<Effort> of_fewer = effort_for_some(table, grown, request, fewer);
       if (!of_many || !of_fewer) break;
       effort = more_of_both(*of_many, *of_fewer);
       ++plan.levels_with;
       if (many == request.k) break;
       many = fewer;
+      of_many = of_fewer;
     }
   }
   plan.effort_against = request.recall_target > 0.95F ? kAgainstForMost : kAgainst;

@@ -10,8 +10,8 @@
 namespace mneme::index {
 
 /// What all queries of a request share, or nothing when they are better answered exactly. `kept` is empty, becomes what
-/// the filter keeps of each segment, and must outlive the result. @throws std::bad_alloc
+/// the filter keeps of each segment, and must outlive the result. `cold`: 8-bit codes lie in files. @throws std::bad_alloc
 std::optional<FunnelRequest> plan_search(const ExactRows& rows, const Sealed& now, const SearchRequest& request,
-                                         const View& view, std::vector<PositionBitmapPtr>& kept);
+                                         const View& view, bool cold, std::vector<PositionBitmapPtr>& kept);
 
 }  // namespace mneme::index

@@ -159,7 +159,7 @@ bool FunnelSearch::goes_against(const FunnelRequest& request, std::size_t passed
          request.share_kept * static_cast<float>(passed) > static_cast<float>(2 * request.k + 6);
 }
 
-// How often the filter keeps twice as much of the rows nearest to the query as of all.
+// Of FunnelRequest::efforts_with, `wanted` of the `passed` rows nearest to the query being kept.
 std::size_t FunnelSearch::level_with(const FunnelRequest& request, std::size_t passed, std::size_t wanted) {
   const float share = static_cast<float>(wanted) / static_cast<float>(passed);
   std::size_t level = 0;
@@ -208,7 +208,8 @@ void FunnelSearch::scan_list(std::span<const CodeSegmentPtr> segments, std::uint
   Spread sample;
   for (std::size_t s = 0; s < segments.size(); ++s) {
     const std::size_t n = segments[s]->list_rows(list);
-    const bool keeps_few = request.filter != nullptr && request.kept[s]->in_list(list) * kCostOfProduct <= n;
+    const bool keeps_few =
+        request.filter != nullptr && !request.cold && request.kept[s]->in_list(list) * kCostOfProduct <= n;
     kept_[s].sampled = is_whole || keeps_few ? n : sample_of(*segments[s], s, list, request);
     if (keeps_few)
       score_kept(*segments[s], s, list, request);
@@ -273,7 +274,7 @@ void FunnelSearch::score_kept(const CodeSegment& segment, std::size_t s, std::ui
   if (damage_) damage_ = segment.verify({taken.positions, count});
   if (!damage_) return;
   query_.score_eight_bit(segment, taken, count);
-  work_.estimated += count;
+  work_.kept += count;
   kept.used += keep_at_least(threshold_, taken, count);
 }
 
@@ -317,8 +318,8 @@ float FunnelSearch::eight_bit_error(const CodeQuery& query, const CodeSegment& s
 
 // By 8-bit products, into slots_.
 void FunnelSearch::choose_again(std::span<const CodeSegmentPtr> segments, const FunnelRequest& request) {
-  float error = 0;
   if (!damage_) return;
+  float error = 0;
   for (std::size_t s = 0; s < segments.size(); ++s) {
     damage_ = segments[s]->verify({kept_[s].positions.data(), kept_[s].used});
     if (!damage_) return;

@@ -9,6 +9,7 @@
 // standard deviations reach the k-th best.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <span>
@@ -38,10 +39,10 @@ struct Effort {
   static float rest_needed(const Spread& sample, float base, float kth);
 };
 
+/// The larger of each limit: finds what either finds.
 constexpr Effort more_of_both(const Effort& a, const Effort& b) {
-  const auto more = [](auto x, auto y) { return x < y ? y : x; };
-  return {more(a.probe_sigmas, b.probe_sigmas), more(a.keep_sigmas, b.keep_sigmas), more(a.lists_max, b.lists_max),
-          more(a.rest_sigmas, b.rest_sigmas)};
+  return {std::max(a.probe_sigmas, b.probe_sigmas), std::max(a.keep_sigmas, b.keep_sigmas),
+          std::max(a.lists_max, b.lists_max), std::max(a.rest_sigmas, b.rest_sigmas)};
 }
 
 /// Rows at the beginning of a list of `rows` that are a sample of it: all where little would be left.
@@ -73,11 +74,12 @@ struct FunnelRequest {
   const SlotBitmap* filter = nullptr;
   std::span<const PositionBitmapPtr> kept;  ///< what it keeps, by segment
   bool score_all_kept = false;              ///< by their 8-bit codes, wherever they lie: they are few
+  bool cold = false;                        ///< 8-bit codes lie in files: only what 1-bit codes leave is read
   // What it keeps of all compressed rows; where it keeps less of those near the query, another effort.
   float share_kept = 1;
   Effort effort_against;
-  // What is done once enough of them tell how much it keeps there: as much as over all and up to 2, 4, 8 … times as much;
-  // as many of them as there are.
+  // Once enough rows near the query have told what it keeps of those: [i] where that is 2^i times share_kept or more.
+  // So many of them as there are.
   std::array<Effort, 8> efforts_with;
   std::size_t levels_with = 0;
   float eight_bit_sigmas = kEightBitSigmas;

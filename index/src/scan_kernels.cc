@@ -379,6 +379,7 @@ ResidualSums put_one_bit(const float* residual, std::size_t bytes, std::byte* bl
       sums.sizes > 0 ? static_cast<float>(sums.squares / sums.sizes) : 0;
   return sums;
 }
+
 void make_tables(const float* query, std::size_t bytes, OneBitQuery& out) {
   HWY_DYNAMIC_DISPATCH(MakeTables)(query, bytes, out);
 }

@@ -14,6 +14,7 @@
 #include "code_segment.h"
 #include "codebook_support.h"
 #include "exact_search.h"
+#include "funnel_plan.h"
 #include "funnel_search.h"
 #include "mneme/index/kernels.h"
 
@@ -173,6 +174,57 @@ TEST_F(EffortTest, HoldsWhereCentroidsAreComparedByTheirCodes) {
   });
 }
 
+// How many lists a search comes to tells which effort it took.
+TEST_F(EffortTest, UnderAFilterIsThatForTheShareKeptNearTheQuery) {
+  const Floats query = queries(1, 0.1F);
+  const std::vector<Hit> nearest = exact(query, kRows / 5)[0];
+  SlotBitmap any(kRows), near(kRows);
+  for (Slot slot = 0; slot < kRows; slot += 5) any.set(slot);
+  for (const Hit& hit : nearest) near.set(hit.slot);
+  const auto lists = [&](const SlotBitmap& kept) {
+    const std::vector<PositionBitmapPtr> by_position{segments_[0]->keep(kept)};
+    FunnelRequest request;
+    request.query = query.data();
+    request.squared_norm = inner_product_f64(query.data(), query.data(), kDimension);
+    request.k = 10;
+    request.effort = request.effort_against = {1e6F, 4, kLists / 2};
+    request.efforts_with[0] = {1e6F, 4, kLists * 3 / 4};  // for a share like that of all
+    request.efforts_with[1] = {1e6F, 4, SIZE_MAX};
+    request.efforts_with[2] = {0, 4, 1};  // for four times that
+    request.levels_with = 3;
+    request.share_kept = 0.2F;
+    request.view = rows_.view(kMaxLsn);
+    request.filter = &kept;
+    request.kept = by_position;
+    FunnelSearch search;
+    std::vector<Hit> hits;
+    EXPECT_TRUE(search.run(rows_, *book_, segments_, kRows, request, hits));
+    EXPECT_EQ(hits.size(), 10U);
+    return search.work().lists;
+  };
+  EXPECT_EQ(lists(any), kLists * 3 / 4);
+  EXPECT_LE(lists(near), 2U);
+}
+
+TEST_F(EffortTest, OfFewKeptRowsReads8BitCodesOfAllUnlessTheyLieInFiles) {
+  Sealed sealed;
+  sealed.codebook = book_;
+  sealed.segments = segments_;
+  sealed.end = kRows;
+  SlotBitmap few(kRows);
+  for (Slot slot = 0; slot < kRows; slot += 50) few.set(slot);
+  SearchRequest request;
+  request.filter = &few;
+  request.recall_target = 0.95F;
+  for (const bool cold : {false, true}) {
+    std::vector<PositionBitmapPtr> kept;
+    const std::optional<FunnelRequest> plan = plan_search(rows_, sealed, request, rows_.view(kMaxLsn), cold, kept);
+    ASSERT_TRUE(plan);
+    EXPECT_EQ(plan->score_all_kept, !cold);
+    EXPECT_EQ(plan->cold, cold);
+  }
+}
+
 // Two lists: one around nothing that the query is like, with a corner where it is; one of others that lie between.
 class SampleOfAList : public testing::Test {
  protected:
@@ -205,8 +257,8 @@ class SampleOfAList : public testing::Test {
     segments_ = {*segment};
   }
 
-  // Ten of those that are kept. @return how many rows were estimated
-  std::size_t search(const SlotBitmap& kept, std::vector<Hit>& hits) const {
+  // Ten of those that are kept.
+  Work search(const SlotBitmap& kept, std::vector<Hit>& hits, bool cold = false) const {
     const std::vector<PositionBitmapPtr> by_position{segments_[0]->keep(kept)};
     Floats query(kDimension);
     query[0] = 1;
@@ -219,9 +271,10 @@ class SampleOfAList : public testing::Test {
     request.view = rows_.view(kMaxLsn);
     request.filter = &kept;
     request.kept = by_position;
+    request.cold = cold;
     FunnelSearch search;
     EXPECT_TRUE(search.run(rows_, *book_, segments_, kAll, request, hits));
-    return search.work().estimated;
+    return search.work();
   }
 
   ExactRows rows_{kDimension, Metric::InnerProduct};
@@ -243,20 +296,33 @@ TEST_F(SampleOfAList, IsLargerWhereAFilterKeepsFewAndNotAllWhereTheySuffice) {
   for (Slot slot = 0; slot < kAll; ++slot)
     if (slot % 10 == 0 ? slot < kRest : slot >= kRest + kCorner) kept.set(slot);
   std::vector<Hit> hits;
-  const std::size_t of_the_list = search(kept, hits) - kOthers;
+  const std::size_t of_the_list = search(kept, hits).estimated - kOthers;
   EXPECT_GT(of_the_list, 2 * kBlockRows);  // six or seven of ten kept rows in each block
   EXPECT_LT(of_the_list, kRest - 2 * kBlockRows);
 }
 
 TEST_F(SampleOfAList, IsNotTakenWhereSoFewAreKeptThatTheir8BitCodesAreReadAtOnce) {
   SlotBitmap kept(kAll);
-  std::size_t count = 0;
-  for (Slot slot = 0; slot < kAll; slot += 40, ++count) kept.set(slot);
+  for (Slot slot = 0; slot < kAll; slot += 40) kept.set(slot);
   std::vector<Hit> hits;
-  EXPECT_EQ(search(kept, hits), count);
+  EXPECT_EQ(search(kept, hits).estimated, 0U);
   ASSERT_EQ(hits.size(), 10U);
   EXPECT_TRUE(hits.front().slot >= kRest && hits.front().slot < kRest + kCorner) << "slot " << hits.front().slot;
   for (const Hit& hit : hits) EXPECT_TRUE(kept.test(hit.slot)) << hit.slot;
+}
+
+TEST_F(SampleOfAList, IsTakenWhere8BitCodesLieInFilesThoughFewAreKept) {
+  SlotBitmap kept(kAll);
+  std::size_t count = 0;
+  for (Slot slot = 0; slot < kAll; slot += 20, ++count) kept.set(slot);
+  std::vector<Hit> hits, cold_hits;
+  const Work warm = search(kept, hits), cold = search(kept, cold_hits, true);
+  EXPECT_EQ(warm.estimated, 0U);
+  EXPECT_GE(warm.kept, count);
+  EXPECT_GT(cold.estimated, kAll / 2);
+  EXPECT_LT(cold.kept, count) << "fewer 8-bit codes are read than rows are kept";
+  ASSERT_EQ(cold_hits.size(), hits.size());
+  for (std::size_t i = 0; i < hits.size(); ++i) EXPECT_EQ(cold_hits[i].slot, hits[i].slot);
 }
 
 // A table that has this effort for 10 neighbours at every target and none, or that one, for 1.

@@ -71,7 +71,7 @@ class FunnelBatchTest : public ExactIndexTest {
 };
 
 // Gaussian rows in 70 dimensions have no structure: each query alone looks at most of them. One neighbour is found or
-// not, so that the share of 700 queries has a standard error of 0.005: half of what the promise leaves free.
+// not: of 700 queries the share found has a standard error of 0.005, half of what the promise allows. 6,000 are asked.
 TEST_F(FunnelBatchTest, KeepsItsPromise) {
   for (const Metric metric : {Metric::InnerProduct, Metric::Cosine, Metric::SquaredL2}) {
     fill(metric, 6000);
