@@ -9,7 +9,7 @@
 namespace mneme::index {
 
 CentroidCodes::CentroidCodes(std::span<const float> centroids, std::size_t dimension)
-    : count_(centroids.size() / dimension), mean_(dimension) {
+    : count_(centroids.size() / dimension), mean_(dimension), errors_(count_) {
   std::vector<double> sums(dimension);
   for (std::size_t i = 0; i < centroids.size(); ++i) sums[i % dimension] += centroids[i];
   for (std::size_t d = 0; d < dimension; ++d)
@@ -21,7 +21,8 @@ CentroidCodes::CentroidCodes(std::span<const float> centroids, std::size_t dimen
   for (std::size_t i = 0; i < count_; ++i) {
     for (std::size_t d = 0; d < dimension; ++d) residual[d] = centroids[i * dimension + d] - mean_[d];
     const PlaceInList place = place_in_list(i, count_);
-    put_one_bit(residual.data(), bytes, blocks_.data() + place.first * row, place);
+    const ResidualSums residual_sums = put_one_bit(residual.data(), bytes, blocks_.data() + place.first * row, place);
+    errors_[i] = static_cast<float>(one_bit_error(residual_sums, dimension));
   }
 }
 

@@ -27,11 +27,15 @@ class CentroidCodes {
   /// centroid's distance from the mean of all. `made` are the query's tables; room is for all and kSpare more.
   /// @return false where products or their squares overflow; scores then mean nothing
   bool estimate(const float* query, const OneBitQuery& made, const Candidates& room) const;
-  std::uint64_t bytes_used() const { return blocks_.bytes_used() + mean_.size() * sizeof(float); }
+  /// The standard error of each estimate for a query of length 1.
+  std::span<const float> errors() const { return errors_; }
+  std::uint64_t bytes_used() const {
+    return blocks_.bytes_used() + (mean_.size() + errors_.size()) * sizeof(float);
+  }
 
  private:
   std::size_t count_ = 0;
-  std::vector<float> mean_;
+  std::vector<float> mean_, errors_;
   HugeArray<std::byte> blocks_;  // as those of a list, residuals from mean_
 };
 

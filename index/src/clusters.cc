@@ -89,7 +89,6 @@ Clusters::Clusters(std::vector<float> centroids, std::size_t dimension)
       levels_max_(levels_for(dimension)),
       nearest_(centroids_, half_squared_norms_) {
   make_levels();
-  if (count() >= CentroidCodes::kMin && dimension % 8 == 0) codes_ = CentroidCodes(centroids_, dimension);
 }
 
 void Clusters::make_levels() {

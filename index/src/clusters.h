@@ -7,7 +7,6 @@
 #include <span>
 #include <vector>
 
-#include "centroid_codes.h"
 #include "huge_array.h"
 #include "mneme/base/result.h"
 #include "nearest_centroid.h"
@@ -34,11 +33,11 @@ class Clusters {
   float half_squared_norm(std::size_t i) const { return half_squared_norms_[i]; }
   std::uint64_t bytes_used() const {
     return (centroids_.size() + half_squared_norms_.size() + level_sizes_.size()) * sizeof(float) +
-           levels_.bytes_used() + codes_.bytes_used() + nearest_.bytes_used();
+           levels_.bytes_used() + nearest_.bytes_used();
   }
 
   /// Where there are many centroids, their codes.
-  const CentroidCodes& codes() const { return codes_; }
+  const CentroidCodes& codes() const { return nearest_.codes(); }
   /// Centroids as integers of 16 bits, of which a product costs less than half of one of floats:
   /// centroid i[d] ≈ level_sizes()[i] × levels()[i × dimension() + d]. No level is above levels_max().
   const std::int16_t* levels() const { return levels_.data(); }
@@ -58,7 +57,6 @@ class Clusters {
   HugeArray<std::int16_t> levels_;
   std::vector<float> level_sizes_;
   int levels_max_ = 0;
-  CentroidCodes codes_;
   float level_size_most_ = 0, norm_most_ = 0;
   NearestCentroid nearest_;
 };

@@ -217,10 +217,7 @@ void CodeSegment::encode_row(float* rotated, const float* centroid, std::uint32_
   for (std::size_t d = 0; d < size; ++d) code[d] = static_cast<std::uint8_t>(std::lrint(rotated[d] * inverse) + 128);
   scales_[position] = scale;
 
-  const auto dimensions = static_cast<double>(size);
-  // The share of the residual that its signs point along, and what is left across it in a random direction.
-  const double along = residual.squares > 0 ? residual.sizes * residual.sizes / (residual.squares * dimensions) : 1;
-  sums.one_bit_error += std::sqrt(residual.squares * (1 - along) / along / std::max(1.0, dimensions - 1));
+  sums.one_bit_error += mneme::index::one_bit_error(residual, size);
   sums.eight_bit_error += scale / std::sqrt(12.0);
   sums.length += std::sqrt(residual.squares);
 }

@@ -40,7 +40,7 @@ class BatchSearch {
   Status run_part(std::size_t first, std::size_t count, bool may_be_dense) {
     first_ = first;
     batch_.reset();
-    if (count >= QueryBatch::kMin)
+    if (QueryBatch::is_worth_it(*now_.codebook, count))
       batch_.emplace(*now_.codebook, request_.queries.subspan(first * dimension(), count * dimension()),
                      request_.parallel);
     std::vector<std::size_t> left(count);  // in the order of their lists
@@ -56,6 +56,8 @@ class BatchSearch {
   std::span<const float> query(std::size_t i) const {
     return request_.queries.subspan((first_ + i) * dimension(), dimension());
   }
+
+  RotatedQuery rotated(std::size_t i) const { return batch_ ? batch_->rotated(i) : RotatedQuery{}; }
 
   // Answers a few of `left`, spread over it, and takes them out. @return what one of them needed
   Result<Work> try_some(std::vector<std::size_t>& left) {
@@ -83,7 +85,7 @@ class BatchSearch {
     FunnelRequest one = shared_;
     one.query = query(i).data();
     one.squared_norm = squared_norms_[first_ + i];
-    if (batch_) one.rotated = batch_->rotated(i);
+    one.rotated = rotated(i);
     one.check_visible = one.check_visible || check_visible;
     const bool whole = search.run(rows_, *now_.codebook, now_.segments, now_.end, one, hits_[first_ + i]);
     MNEME_TRY(search.damage());
@@ -129,7 +131,7 @@ class BatchSearch {
   Status run_group(DenseBatch& dense, std::span<const std::size_t> group) const {
     std::vector<DenseQuery> queries;
     for (const std::size_t i : group)
-      queries.push_back({query(i).data(), squared_norms_[first_ + i], batch_->rotated(i), &hits_[first_ + i]});
+      queries.push_back({query(i).data(), squared_norms_[first_ + i], rotated(i), &hits_[first_ + i]});
     MNEME_TRY(dense.run(shared_, queries));
     for (std::size_t at = 0; at < group.size(); ++at) {
       if (queries[at].whole)

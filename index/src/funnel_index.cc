@@ -38,10 +38,11 @@ constexpr double kRetrainGrowthUnlike = 2, kRetrainGrowthUnlikePaused = 1.0625; 
 constexpr int kCatchUps = 4;
 constexpr std::size_t kRelievedDeltas = 2;  // without codes, because the background is busy with something else
 constexpr std::size_t kSampleRowsPerList = 40;
-constexpr std::size_t kListsMax = 8192;
+constexpr std::size_t kListsMax = 8192, kRowsPerListMost = 384;
 
 std::size_t lists_for(std::size_t rows) {
-  return std::clamp<std::size_t>(static_cast<std::size_t>(1.5 * std::sqrt(static_cast<double>(rows))), 16, kListsMax);
+  const auto usual = static_cast<std::size_t>(1.5 * std::sqrt(static_cast<double>(rows)));
+  return std::clamp<std::size_t>(std::max(usual, rows / kRowsPerListMost), 16, kListsMax);
 }
 
 class FunnelIndex final : public RowsIndex {

@@ -18,11 +18,15 @@ constexpr std::size_t kRowsAtATime = 64;
 constexpr int kLevelsMax = 127;
 // Of the standard error of a product of two vectors of levels: what one in a hundred million exceeds.
 constexpr float kErrorSigmas = 5.7F;
+// Of that of an estimate by codes, where the second nearest would do.
+constexpr float kCodeSigmas = 3;
+constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 }  // namespace
 
 NearestCentroid::NearestCentroid(std::span<const float> centroids, std::span<const float> half_squared_norms) {
   const std::size_t count = half_squared_norms.size(), dimension = centroids.size() / std::max<std::size_t>(1, count);
+  if (count >= CentroidCodes::kMin && dimension % 8 == 0) codes_ = CentroidCodes(centroids, dimension);
   if (!eight_bit_batches_are_quick() || dimension % 64 != 0) return;
   const std::size_t padded = (count + kCentroidBlock - 1) / kCentroidBlock * kCentroidBlock;
   levels_ = HugeArray<std::uint8_t>(padded * dimension);
@@ -41,13 +45,19 @@ NearestCentroid::NearestCentroid(std::span<const float> centroids, std::span<con
   }
 }
 
-/// Some rows in the forms that are compared.
+/// Rows in the forms that are compared.
 struct NearestCentroid::Scratch {
   std::vector<std::int8_t> levels;
   std::vector<std::int32_t> products;
-  std::vector<float> scores;
+  std::vector<float> scores, bases;
   std::vector<std::uint32_t> few;
+  OneBitQuery one_bit;
 };
+
+float NearestCentroid::Centroids::score(const float* row, std::size_t centroid) const {
+  const std::size_t size = dimension();
+  return inner_product(row, &values[centroid * size], size) - half_squared_norms[centroid];
+}
 
 // The centroids that may be the nearest; all where numbers are too large to tell.
 void NearestCentroid::choose_few(const float* row, const std::int32_t* products, std::int32_t bias, float step,
@@ -65,56 +75,93 @@ void NearestCentroid::choose_few(const float* row, const std::int32_t* products,
     if (less_[c] < std::numeric_limits<float>::infinity()) few.push_back(c);
 }
 
+void NearestCentroid::by_codes(const Centroids& centroids, const Rows& rows, Scratch& scratch) const {
+  const std::size_t dimension = centroids.dimension(), room = centroids.count() + Candidates::kSpare;
+  scratch.scores.resize(room);
+  scratch.bases.resize(room);
+  scratch.few.resize(room);
+  for (std::size_t i = 0; i < rows.nearest.size(); ++i) {
+    const float* const row = &rows.values[i * dimension];
+    make_tables(row, dimension / 8, scratch.one_bit);
+    float* const most = scratch.scores.data();
+    if (!codes_.estimate(row, scratch.one_bit, {most, scratch.bases.data(), scratch.few.data()})) {
+      by_floats(centroids, {{row, dimension}, rows.nearest.subspan(i, 1), rows.best.subspan(i, 1)}, scratch);
+      continue;
+    }
+    const float sigmas = kCodeSigmas * std::sqrt(inner_product(row, row, dimension));
+    for (std::size_t c = 0; c < centroids.count(); ++c)
+      most[c] += sigmas * codes_.errors()[c] - centroids.half_squared_norms[c];
+    const auto likely = static_cast<std::uint32_t>(std::max_element(most, most + centroids.count()) - most);
+    rows.nearest[i] = likely;
+    rows.best[i] = centroids.score(row, likely);
+    for (std::uint32_t c = 0; c < centroids.count(); ++c) {
+      if (most[c] <= rows.best[i] || c == likely) continue;
+      const float score = centroids.score(row, c);
+      if (!(score > rows.best[i])) continue;
+      rows.best[i] = score;
+      rows.nearest[i] = c;
+    }
+  }
+}
+
+void NearestCentroid::by_levels(const Centroids& centroids, const Rows& rows, Scratch& scratch) const {
+  const std::size_t dimension = centroids.dimension(), n = rows.nearest.size();
+  scratch.levels.resize(n * dimension);
+  scratch.products.resize(n * padded());
+  scratch.scores.resize(padded());
+  float steps[kRowsAtATime];
+  for (std::size_t i = 0; i < n; ++i)
+    steps[i] =
+        to_eight_bit(&rows.values[i * dimension], dimension, kLevelsMax, scratch.levels.data() + i * dimension);
+  eight_bit_products_batch(scratch.levels.data(), n, levels_.data(), padded() / kCentroidBlock, dimension,
+                           scratch.products.data());
+  for (std::size_t i = 0; i < n; ++i) {
+    const float* const row = &rows.values[i * dimension];
+    const std::int8_t* const levels = scratch.levels.data() + i * dimension;
+    const std::int32_t bias = 128 * std::accumulate(levels, levels + dimension, std::int32_t{0});
+    choose_few(row, scratch.products.data() + i * padded(), bias, steps[i], scratch.scores.data(), scratch.few);
+    rows.best[i] = kNothing;
+    rows.nearest[i] = 0;
+    for (const std::uint32_t c : scratch.few) {
+      const float score = centroids.score(row, c);
+      if (!(score > rows.best[i])) continue;
+      rows.best[i] = score;
+      rows.nearest[i] = c;
+    }
+  }
+}
+
+void NearestCentroid::by_floats(const Centroids& centroids, const Rows& rows, Scratch& scratch) {
+  const std::size_t count = centroids.count(), n = rows.nearest.size();
+  scratch.scores.resize(std::max(scratch.scores.size(), n * count));
+  inner_products_batch(rows.values.data(), n, centroids.values.data(), count, centroids.dimension(),
+                       scratch.scores.data());
+  for (std::size_t i = 0; i < n; ++i) {
+    const float* const product = scratch.scores.data() + i * count;
+    std::uint32_t at = 0;
+    for (std::uint32_t c = 1; c < count; ++c)
+      if (product[c] - centroids.half_squared_norms[c] > product[at] - centroids.half_squared_norms[at]) at = c;
+    rows.nearest[i] = at;
+    rows.best[i] = product[at] - centroids.half_squared_norms[at];
+  }
+}
+
 void NearestCentroid::find(std::span<const float> centroids, std::span<const float> half_squared_norms,
                            std::span<const float> rows, std::span<std::uint32_t> nearest, std::span<float> best) const {
-  const std::size_t count = half_squared_norms.size(), dimension = centroids.size() / count;
-  const auto in_floats = [&](std::size_t first, std::size_t n, Scratch& scratch) {
-    scratch.scores.resize(n * count);
-    inner_products_batch(&rows[first * dimension], n, centroids.data(), count, dimension, scratch.scores.data());
-    for (std::size_t i = 0; i < n; ++i) {
-      const float* const product = scratch.scores.data() + i * count;
-      std::uint32_t at = 0;
-      for (std::uint32_t c = 1; c < count; ++c)
-        if (product[c] - half_squared_norms[c] > product[at] - half_squared_norms[at]) at = c;
-      nearest[first + i] = at;
-      best[first + i] = product[at] - half_squared_norms[at];
-    }
-  };
-  const auto in_levels = [&](std::size_t first, std::size_t n, Scratch& scratch) {
-    scratch.levels.resize(n * dimension);
-    scratch.products.resize(n * padded());
-    scratch.scores.resize(padded());
-    float steps[kRowsAtATime];
-    for (std::size_t i = 0; i < n; ++i)
-      steps[i] =
-          to_eight_bit(&rows[(first + i) * dimension], dimension, kLevelsMax, scratch.levels.data() + i * dimension);
-    eight_bit_products_batch(scratch.levels.data(), n, levels_.data(), padded() / kCentroidBlock, dimension,
-                             scratch.products.data());
-    for (std::size_t i = 0; i < n; ++i) {
-      const float* const row = &rows[(first + i) * dimension];
-      const std::int8_t* const levels = scratch.levels.data() + i * dimension;
-      const std::int32_t bias = 128 * std::accumulate(levels, levels + dimension, std::int32_t{0});
-      choose_few(row, scratch.products.data() + i * padded(), bias, steps[i], scratch.scores.data(), scratch.few);
-      float most = -std::numeric_limits<float>::infinity();
-      nearest[first + i] = 0;
-      for (const std::uint32_t c : scratch.few) {
-        const float score = inner_product(row, &centroids[c * dimension], dimension) - half_squared_norms[c];
-        if (!(score > most)) continue;
-        most = score;
-        nearest[first + i] = c;
-      }
-      best[first + i] = most;
-    }
-  };
+  const Centroids all{centroids, half_squared_norms};
+  const std::size_t dimension = all.dimension();
   const std::size_t pieces = (nearest.size() + kRowsAtATime - 1) / kRowsAtATime;
   tbb::parallel_for(tbb::blocked_range<std::size_t>(0, pieces), [&](const auto& range) {
     Scratch scratch;
     for (std::size_t piece = range.begin(); piece < range.end(); ++piece) {
       const std::size_t first = piece * kRowsAtATime, n = std::min(kRowsAtATime, nearest.size() - first);
-      if (levels_.empty())
-        in_floats(first, n, scratch);
+      const Rows some{rows.subspan(first * dimension, n * dimension), nearest.subspan(first, n), best.subspan(first, n)};
+      if (!levels_.empty())
+        by_levels(all, some, scratch);
+      else if (!codes_.empty())
+        by_codes(all, some, scratch);
       else
-        in_levels(first, n, scratch);
+        by_floats(all, some, scratch);
     }
   });
 }

@@ -13,8 +13,11 @@ namespace mneme::index {
 
 class QueryBatch {
  public:
-  /// Queries worth the trouble, and those that one batch of an index of so many lists holds: bounded memory.
-  static constexpr std::size_t kMin = 16;
+  /// Many queries, compared with few centroids: one at a time they read the codes of many, which is less than all products.
+  static bool is_worth_it(const Codebook& codebook, std::size_t queries) {
+    return queries >= kMin && codebook.clusters.codes().empty();
+  }
+  /// Queries that one batch of an index of so many lists holds: bounded memory.
   static std::size_t queries_max(const Codebook& codebook);
 
   /// `queries` is n × rotation.dimension(), row-major, and is only read here. Uses oneTBB if `parallel`.
@@ -27,6 +30,7 @@ class QueryBatch {
   }
 
  private:
+  static constexpr std::size_t kMin = 16;
   std::size_t size_, lists_;
   std::vector<float> rotated_, products_;
   std::vector<std::uint32_t> order_;

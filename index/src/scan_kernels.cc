@@ -362,6 +362,13 @@ namespace mneme::index {
 HWY_EXPORT(MakeTables);
 HWY_EXPORT(ScanOneBit);
 
+double one_bit_error(const ResidualSums& residual, std::size_t dimension) {
+  const auto dimensions = static_cast<double>(dimension);
+  // The share of the residual that its signs point along, and what is left across it in a random direction.
+  const double along = residual.squares > 0 ? residual.sizes * residual.sizes / (residual.squares * dimensions) : 1;
+  return std::sqrt(residual.squares * (1 - along) / along / std::max(1.0, dimensions - 1));
+}
+
 ResidualSums put_one_bit(const float* residual, std::size_t bytes, std::byte* block, const PlaceInList& place) {
   const std::size_t lane = lane_of(place.row, place.width);
   ResidualSums sums;

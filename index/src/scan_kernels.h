@@ -44,6 +44,9 @@ constexpr PlaceInList place_in_list(std::size_t row, std::size_t rows) {
 struct ResidualSums {
   double sizes = 0, squares = 0;  ///< Σ |r[d]|, Σ r[d]²
 };
+/// The standard error of the estimate of a residual of `dimension` values for a query of length 1, whose direction is a
+/// random one.
+double one_bit_error(const ResidualSums& residual, std::size_t dimension);
 /// Signs and slope of a residual of `bytes` × 8 values, into its place of a block.
 ResidualSums put_one_bit(const float* residual, std::size_t bytes, std::byte* block, const PlaceInList& place);
 

@@ -68,6 +68,24 @@ TEST_P(CentroidCodesTest, TellAboutWhereAQueryStandsAndTheCentroidsExactly) {
   }
 }
 
+TEST_P(CentroidCodesTest, TellHowFarOffTheyAre) {
+  Floats centroids = random_vectors(kCount, 1, 3);
+  for (std::size_t i = 0; i < centroids.size() / 2; ++i) centroids[i] = 3 + (centroids[i] - 3) / 8;  // some lie closer
+  const Codebook many = book(std::move(centroids));
+  const std::span<const float> errors = many.clusters.codes().errors();
+  ASSERT_EQ(errors.size(), kCount);
+  double near = 0, far = 0;
+  for (int i = 0; i < 8; ++i) {
+    CodeQuery made = prepared(many, random_vectors(1, 1));
+    for (std::size_t list = 0; list < kCount; ++list) {
+      const double error = (made.near_bases()[list] - made.base(list)) / (made.norm() * errors[list]);
+      (list < kCount / 2 ? near : far) += error * error / (8 * kCount / 2);
+    }
+  }
+  EXPECT_NEAR(std::sqrt(near), 1, 0.15);
+  EXPECT_NEAR(std::sqrt(far), 1, 0.15);
+}
+
 TEST_P(CentroidCodesTest, AreNotMadeOfFewCentroids) {
   const Codebook few = book(random_vectors(CentroidCodes::kMin - 1, 1));
   EXPECT_TRUE(few.clusters.codes().empty());

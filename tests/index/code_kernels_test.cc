@@ -359,6 +359,37 @@ TEST_P(CodeKernels, FindTheNearestCentroidAsALoopDoes) {
   }
 }
 
+// By their codes, without instructions for 8-bit products: a row in a few hundred may get the second nearest.
+TEST_P(CodeKernels, FindTheNearestOfManyCentroids) {
+  constexpr std::size_t kDimension = 128, kCentroids = CentroidCodes::kMin + 3, kRows = 400;
+  std::vector<float> centroids(kCentroids * kDimension), rows(kRows * kDimension), halves(kCentroids);
+  for (float& value : centroids) value = 1 + uniform(1);
+  for (std::size_t i = 0; i < rows.size(); ++i)  // every other row is as far from all
+    rows[i] = i / kDimension % 2 == 0 ? centroids[i] + uniform(2) : 1 + uniform(1);
+  for (std::size_t c = 0; c < kCentroids; ++c)
+    halves[c] = inner_product(&centroids[c * kDimension], &centroids[c * kDimension], kDimension) / 2;
+  std::vector<std::uint32_t> nearest(kRows);
+  std::vector<float> best(kRows);
+  NearestCentroid(centroids, halves).find(centroids, halves, rows, nearest, best);
+  std::size_t same = 0;
+  for (std::size_t r = 0; r < kRows; ++r) {
+    ASSERT_LT(nearest[r], kCentroids);
+    const auto score = [&](std::size_t c) {
+      return inner_product(&rows[r * kDimension], &centroids[c * kDimension], kDimension) - halves[c];
+    };
+    EXPECT_EQ(best[r], score(nearest[r])) << "row " << r;
+    std::size_t others = 0;
+    for (std::size_t c = 0; c < kCentroids; ++c) others += score(c) > best[r] + 1e-3F ? 1 : 0;
+    same += others == 0 ? 1 : 0;
+    EXPECT_LT(others, 3) << "row " << r;
+  }
+  EXPECT_GE(same, kRows - kRows / 50);
+
+  for (float& value : rows) value *= 1e36F;  // products overflow: any will do
+  NearestCentroid(centroids, halves).find(centroids, halves, rows, nearest, best);
+  for (std::size_t r = 0; r < kRows; ++r) ASSERT_LT(nearest[r], kCentroids);
+}
+
 TEST_P(CodeKernels, MultiplySixteenBitLevelsWithoutOverflow) {
   for (const std::size_t stride : {64UL, 384UL, 4096UL}) {
     const int most = static_cast<int>(std::sqrt(2147483647.0 / static_cast<double>(stride)));
