@@ -258,7 +258,9 @@ bool FunnelIndex::retrain(const SealedPtr& before, const View& view) try {
     fresh.measured_rows = before->measured_rows;
   }
   fresh.is_effort_provisional = true;
-  measure_into(fresh, view, live.size(), before && asked_->are_enough());
+  const bool on_asked = before && asked_->are_enough();
+  if (on_asked) asked_->measured();
+  measure_into(fresh, view, live.size(), on_asked);
   // What came meanwhile and has codes of the old centroids; not for ever, rows may come as quickly.
   View then = view_now();
   for (int i = 0; before && i < kCatchUps && has_many_without_codes(fresh, then); ++i) {
