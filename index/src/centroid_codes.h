@@ -29,9 +29,7 @@ class CentroidCodes {
   bool estimate(const float* query, const OneBitQuery& made, const Candidates& room) const;
   /// The standard error of each estimate for a query of length 1.
   std::span<const float> errors() const { return errors_; }
-  std::uint64_t bytes_used() const {
-    return blocks_.bytes_used() + (mean_.size() + errors_.size()) * sizeof(float);
-  }
+  std::uint64_t bytes_used() const { return blocks_.bytes_used() + (mean_.size() + errors_.size()) * sizeof(float); }
 
  private:
   std::size_t count_ = 0;

@@ -111,8 +111,7 @@ void NearestCentroid::by_levels(const Centroids& centroids, const Rows& rows, Sc
   scratch.scores.resize(padded());
   float steps[kRowsAtATime];
   for (std::size_t i = 0; i < n; ++i)
-    steps[i] =
-        to_eight_bit(&rows.values[i * dimension], dimension, kLevelsMax, scratch.levels.data() + i * dimension);
+    steps[i] = to_eight_bit(&rows.values[i * dimension], dimension, kLevelsMax, scratch.levels.data() + i * dimension);
   eight_bit_products_batch(scratch.levels.data(), n, levels_.data(), padded() / kCentroidBlock, dimension,
                            scratch.products.data());
   for (std::size_t i = 0; i < n; ++i) {
@@ -155,7 +154,8 @@ void NearestCentroid::find(std::span<const float> centroids, std::span<const flo
     Scratch scratch;
     for (std::size_t piece = range.begin(); piece < range.end(); ++piece) {
       const std::size_t first = piece * kRowsAtATime, n = std::min(kRowsAtATime, nearest.size() - first);
-      const Rows some{rows.subspan(first * dimension, n * dimension), nearest.subspan(first, n), best.subspan(first, n)};
+      const Rows some{rows.subspan(first * dimension, n * dimension), nearest.subspan(first, n),
+                      best.subspan(first, n)};
       if (!levels_.empty())
         by_levels(all, some, scratch);
       else if (!codes_.empty())
