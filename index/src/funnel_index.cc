@@ -283,9 +283,9 @@ void FunnelIndex::measure_into(Sealed& fresh, const View& view, std::size_t live
         fresh.effort, static_cast<double>(live) / static_cast<double>(std::max<std::size_t>(1, fresh.measured_rows)));
   (on_asked ? fresh.asked_rows : fresh.measured_rows) = live;
   if (on_asked)
-    fresh.of_asked = std::move(measured);
+    fresh.of_asked = measured;
   else
-    fresh.effort = std::move(measured);
+    fresh.effort = measured;
   fresh.is_effort_provisional = fresh.is_effort_provisional && on_asked;
 }
 
