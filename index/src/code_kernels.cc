@@ -1,3 +1,4 @@
+// NOLINTBEGIN(readability-identifier-naming): functions that Highway dispatches are named as its own are
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "code_kernels.cc"
 // Like kernels.cc: no sizeless vectors.
@@ -409,3 +410,4 @@ void butterflies(float* values, std::size_t size) { HWY_DYNAMIC_DISPATCH(Butterf
 
 }  // namespace mneme::index
 #endif  // HWY_ONCE
+// NOLINTEND(readability-identifier-naming)

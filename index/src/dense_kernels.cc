@@ -1,3 +1,4 @@
+// NOLINTBEGIN(readability-identifier-naming): functions that Highway dispatches are named as its own are
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "dense_kernels.cc"
 // Like kernels.cc: no sizeless vectors.
@@ -244,3 +245,4 @@ void dense_scores(const std::int32_t* products, std::size_t rows, const float* s
 
 }  // namespace mneme::index
 #endif  // HWY_ONCE
+// NOLINTEND(readability-identifier-naming)

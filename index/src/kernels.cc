@@ -1,3 +1,4 @@
+// NOLINTBEGIN(readability-identifier-naming): functions that Highway dispatches are named as its own are
 // Distance kernels, compiled once per instruction set by Highway and chosen when the program runs.
 //
 // One routine does all the work: a tile of Q queries × R rows, whose Q·R sums stay in registers while it walks the
@@ -426,3 +427,4 @@ bool force_kernel_target(const std::string& name) {
 
 }  // namespace mneme::index
 #endif  // HWY_ONCE
+// NOLINTEND(readability-identifier-naming)

@@ -1,3 +1,4 @@
+// NOLINTBEGIN(readability-identifier-naming): functions that Highway dispatches are named as its own are
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "scan_kernels.cc"
 // Like kernels.cc: no sizeless vectors.
@@ -397,3 +398,4 @@ std::size_t scan_one_bit(const OneBitQuery& query, const OneBitList& list, float
 
 }  // namespace mneme::index
 #endif  // HWY_ONCE
+// NOLINTEND(readability-identifier-naming)
