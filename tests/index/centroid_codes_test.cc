@@ -79,7 +79,7 @@ TEST_P(CentroidCodesTest, TellHowFarOffTheyAre) {
     CodeQuery made = prepared(many, random_vectors(1, 1));
     for (std::size_t list = 0; list < kCount; ++list) {
       const double error = (made.near_bases()[list] - made.base(list)) / (made.norm() * errors[list]);
-      (list < kCount / 2 ? near : far) += error * error / static_cast<double>(8 * kCount / 2);
+      (list < kCount / 2 ? near : far) += error * error / (4.0 * kCount);
     }
   }
   EXPECT_NEAR(std::sqrt(near), 1, 0.15);
