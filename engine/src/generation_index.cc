@@ -141,8 +141,14 @@ Status GenerationIndex::finish(const std::shared_ptr<IndexState>& fresh, const s
   return done;
 }
 
+bool is_worth_compacting(std::size_t slots, std::size_t live, bool is_compressing_first) {
+  constexpr std::size_t kDeadMin = 4096, kDeadMinMeanwhile = 32'768;
+  const std::size_t dead = slots - std::min(slots, live);
+  if (dead < kDeadMin || dead * 5 < slots) return false;
+  return !is_compressing_first || dead >= std::max(kDeadMinMeanwhile, live);
+}
+
 Status GenerationIndex::compact_if_worthwhile(Lsn oldest) {
-  constexpr std::size_t kDeadMin = 4096;
   std::shared_ptr<IndexState> old;
   std::size_t slots = 0;
   Lsn as_of;
@@ -152,8 +158,8 @@ Status GenerationIndex::compact_if_worthwhile(Lsn oldest) {
     if (!state_) return {};
     slots = state_->vectors->slots();
     as_of = state_->vectors->reflected();
-    const std::size_t dead = slots - state_->vectors->live();
-    if (dead < kDeadMin || dead * 5 < slots || oldest < as_of) return {};
+    const index::VectorIndex& vectors = *state_->vectors;
+    if (!is_worth_compacting(slots, vectors.live(), vectors.is_compressing_first()) || oldest < as_of) return {};
     // What is published from here on is recorded; all of it lies above `as_of`, since `oldest` is of a whole commit.
     old = state_;
     recording_ = true;

@@ -84,6 +84,10 @@ class FunnelIndex final : public RowsIndex {
     const SealedPtr now = sealed();
     return now ? now->end : 0;
   }
+  bool is_compressing_first() const override {
+    MutexLock lock(mutex_);
+    return busy_ && !sealed_;
+  }
   void finish_background() override {
     do {
       pause_.come();

@@ -302,5 +302,20 @@ TEST_F(GenerationIndexTest, CountsItsIdsInTheBytesItUses) {
   EXPECT_GE(index_.bytes_used(), state->vectors->bytes_used() + state->ids.bytes());
 }
 
+TEST(Compacting, PaysWhereAFifthOfTheSlotsIsDead) {
+  EXPECT_FALSE(is_worth_compacting(14'000, 10'000, false)) << "few dead";
+  EXPECT_TRUE(is_worth_compacting(14'096, 10'000, false));
+  EXPECT_FALSE(is_worth_compacting(1'200'000, 1'000'000, false)) << "a sixth";
+  EXPECT_TRUE(is_worth_compacting(1'250'000, 1'000'000, false));
+}
+
+// 10,000 rows that are all written once a second, as three writers of a stress test did, had no codes after two minutes.
+TEST(Compacting, WaitsForTheFirstCodesButNotForEver) {
+  EXPECT_FALSE(is_worth_compacting(30'000, 10'000, true));
+  EXPECT_TRUE(is_worth_compacting(42'768, 10'000, true));
+  EXPECT_FALSE(is_worth_compacting(1'999'999, 1'000'000, true));
+  EXPECT_TRUE(is_worth_compacting(2'000'000, 1'000'000, true)) << "memory for twice the rows at most";
+}
+
 }  // namespace
 }  // namespace mneme::test

@@ -102,6 +102,8 @@ class VectorIndex {
 
   /// Slots below this are in the form that approximate searches use; later ones are scanned. 0 where there is none.
   virtual std::size_t compressed() const { return 0; }
+  /// The first of that form is being made, in the background.
+  virtual bool is_compressing_first() const { return false; }
   // Saving, where the index can: see saved_index.h. One thread at a time, beside the writer and searches.
 
   /// Writes what is not in files yet, and syncs it; `notes` tells what the owner keeps beside a slot. What was kept
