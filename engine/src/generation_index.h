@@ -84,9 +84,9 @@ class SlotIds {
   ChunkedArray<NodeId> later_;
 };
 
-/// Whether an index of so many slots is worth making again without its dead ones: where they are a fifth. While its first
-/// codes are made, only where they are a half: replaced sooner than that takes, an index that is written to all the time
-/// would never have any.
+/// Whether an index of so many slots is worth making again without its dead ones: where they are a fifth, and 4,096 at
+/// least. While its first codes are made, where they are a half, and 32,768 at least: replaced sooner than that takes, an
+/// index that is written to all the time would never have any.
 bool is_worth_compacting(std::size_t slots, std::size_t live, bool is_compressing_first);
 
 /// The arrays themselves; replaced as a whole by compaction.

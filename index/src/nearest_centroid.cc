@@ -75,6 +75,13 @@ void NearestCentroid::choose_few(const float* row, const std::int32_t* products,
     if (less_[c] < std::numeric_limits<float>::infinity()) few.push_back(c);
 }
 
+void NearestCentroid::take_nearer(const Centroids& centroids, const Rows& rows, std::size_t i, std::uint32_t centroid) {
+  const float score = centroids.score(&rows.values[i * centroids.dimension()], centroid);
+  if (!(score > rows.best[i])) return;
+  rows.best[i] = score;
+  rows.nearest[i] = centroid;
+}
+
 void NearestCentroid::by_codes(const Centroids& centroids, const Rows& rows, Scratch& scratch) const {
   const std::size_t dimension = centroids.dimension(), room = centroids.count() + Candidates::kSpare;
   scratch.scores.resize(room);
@@ -94,13 +101,8 @@ void NearestCentroid::by_codes(const Centroids& centroids, const Rows& rows, Scr
     const auto likely = static_cast<std::uint32_t>(std::max_element(most, most + centroids.count()) - most);
     rows.nearest[i] = likely;
     rows.best[i] = centroids.score(row, likely);
-    for (std::uint32_t c = 0; c < centroids.count(); ++c) {
-      if (most[c] <= rows.best[i] || c == likely) continue;
-      const float score = centroids.score(row, c);
-      if (!(score > rows.best[i])) continue;
-      rows.best[i] = score;
-      rows.nearest[i] = c;
-    }
+    for (std::uint32_t c = 0; c < centroids.count(); ++c)
+      if (most[c] > rows.best[i] && c != likely) take_nearer(centroids, rows, i, c);
   }
 }
 
@@ -121,12 +123,7 @@ void NearestCentroid::by_levels(const Centroids& centroids, const Rows& rows, Sc
     choose_few(row, scratch.products.data() + i * padded(), bias, steps[i], scratch.scores.data(), scratch.few);
     rows.best[i] = kNothing;
     rows.nearest[i] = 0;
-    for (const std::uint32_t c : scratch.few) {
-      const float score = centroids.score(row, c);
-      if (!(score > rows.best[i])) continue;
-      rows.best[i] = score;
-      rows.nearest[i] = c;
-    }
+    for (const std::uint32_t c : scratch.few) take_nearer(centroids, rows, i, c);
   }
 }
 

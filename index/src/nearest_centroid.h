@@ -44,6 +44,8 @@ class NearestCentroid {
     std::span<float> best;
   };
   struct Scratch;
+  /// For the i-th row, where it is nearer than what that has.
+  static void take_nearer(const Centroids& centroids, const Rows& rows, std::size_t i, std::uint32_t centroid);
   void by_codes(const Centroids& centroids, const Rows& rows, Scratch& scratch) const;
   void by_levels(const Centroids& centroids, const Rows& rows, Scratch& scratch) const;
   static void by_floats(const Centroids& centroids, const Rows& rows, Scratch& scratch);

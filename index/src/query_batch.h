@@ -13,7 +13,7 @@ namespace mneme::index {
 
 class QueryBatch {
  public:
-  /// Many queries, compared with few centroids: one at a time they read the codes of many, which is less than all products.
+  /// Many queries and few centroids: with many, one query at a time by their codes is quicker (docs/performance.md).
   static bool is_worth_it(const Codebook& codebook, std::size_t queries) {
     return queries >= kMin && codebook.clusters.codes().empty();
   }

@@ -1,10 +1,15 @@
 // The parts of a search, each alone: keys of filters, what is kept of them, the diverse choice, loading and compaction.
 
+#include <tbb/info.h>
+
 #include <algorithm>
+#include <atomic>
 #include <limits>
+#include <memory>
 #include <random>
 #include <set>
 
+#include "background_work.h"
 #include "diversity.h"
 #include "engine_test.h"
 #include "filter_cache.h"
@@ -294,6 +299,42 @@ TEST_F(GenerationIndexTest, CompactsAsOfAWholeCommitOnly) {
     EXPECT_EQ(state->ids[slot], id(number));
     EXPECT_EQ(state->vectors->vector(slot)[0], static_cast<float>(number));
   }
+}
+
+/// Work in the background, as much as may run at a time, that goes on as long as this lives.
+class BusyBackground {
+ public:
+  BusyBackground() {
+    for (int i = 0; i < std::max(1, tbb::info::default_concurrency() / 2); ++i)
+      must(index::run_in_background([over = over_] { over->wait(false); }));
+  }
+  ~BusyBackground() {
+    *over_ = true;
+    over_->notify_all();
+  }
+
+ private:
+  std::shared_ptr<std::atomic<bool>> over_ = std::make_shared<std::atomic<bool>>(false);
+};
+
+TEST_F(GenerationIndexTest, IsNotCompactedWhileItsFirstCodesAreMade) {
+  constexpr std::uint64_t kNodes = 5000;
+  const IndexStatePtr before = load(Lsn{1}, kNodes);
+  {
+    const BusyBackground busy;
+    const float query[] = {1, 1};
+    must(before->vectors->search({.queries = query, .recall_target = 0.9F}));
+    EXPECT_TRUE(before->vectors->is_compressing_first());
+    for (std::uint64_t number = 0; number < kNodes; ++number) publish(number, 2);
+    must(index_.compact_if_worthwhile(Lsn{2}));
+    EXPECT_EQ(index_.loaded(), before);
+  }
+  before->vectors->finish_background();
+  EXPECT_FALSE(before->vectors->is_compressing_first());
+  EXPECT_GT(before->vectors->compressed(), 0U);
+  must(index_.compact_if_worthwhile(Lsn{2}));
+  EXPECT_EQ(index_.loaded()->vectors->slots(), kNodes);
+  EXPECT_GT(index_.loaded()->vectors->compressed(), 0U) << "it continues from those";
 }
 
 TEST_F(GenerationIndexTest, CountsItsIdsInTheBytesItUses) {

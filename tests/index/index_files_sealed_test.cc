@@ -215,7 +215,8 @@ TEST_F(InsideOfAnIndex, ADamaged8BitCodeThatAFilterHasReadAtOnceIsFoundThoughIts
   request.kept = by_position;
   FunnelSearch search;
   std::vector<Hit> hits;
-  (void)search.run(rows_, *sealed_.codebook, sealed_.segments, sealed_.end, request, hits);
+  EXPECT_TRUE(search.run(rows_, *sealed_.codebook, sealed_.segments, sealed_.end, request, hits))
+      << "not worth another";
   EXPECT_EQ(search.damage().code(), Code::Corruption);
 }
 

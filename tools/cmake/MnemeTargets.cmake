@@ -32,15 +32,15 @@ endfunction()
 
 # mneme_test(NAME storage_wal SOURCES wal_test.cc LIBS mneme::storage [LABELS concurrent] [INSIDE storage])
 # One executable, one ctest entry per file of tests. Label `concurrent` is what the thread sanitizer runs.
-# INSIDE: it includes what that folder keeps to itself.
+# INSIDE: it includes what those folders keep to themselves.
 function(mneme_test)
-  cmake_parse_arguments(T "" "NAME;TIMEOUT;INSIDE" "SOURCES;LIBS;LABELS" ${ARGN})
+  cmake_parse_arguments(T "" "NAME;TIMEOUT" "SOURCES;LIBS;LABELS;INSIDE" ${ARGN})
   add_executable(test_${T_NAME} ${T_SOURCES})
   target_link_libraries(test_${T_NAME} PRIVATE ${T_LIBS} mneme_flags GTest::gtest GTest::gtest_main)
   target_include_directories(test_${T_NAME} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support)
-  if(T_INSIDE)
-    target_include_directories(test_${T_NAME} PRIVATE ${PROJECT_SOURCE_DIR}/${T_INSIDE}/src)
-  endif()
+  foreach(folder ${T_INSIDE})
+    target_include_directories(test_${T_NAME} PRIVATE ${PROJECT_SOURCE_DIR}/${folder}/src)
+  endforeach()
   mneme_test_headers()
   target_precompile_headers(test_${T_NAME} REUSE_FROM mneme_test_headers)
   # So that ccache sees which headers are in there.
