@@ -273,14 +273,16 @@ TEST_F(SavedIndexTest, WaitsForSpaceWhileSearchesGoOn) {
 TEST_F(SavedIndexTest, IsReplacedWhenTheIndexIsCompacted) {
   load(kNodes);
   wait_until_saved(1);
-  const auto before = files();
-  Batch batch;
+  const auto stem_of = [](const std::filesystem::path& file) { return file.stem(); };
+  const auto before = stem_of(files().front());
   for (std::size_t i = 0; i < 4500; ++i) must(space().erase(ids_[i], Durability::Memory));
   load(4500);
   ASSERT_TRUE(eventually([&] {
     must(nearest(centres_[0], 0.9F));
+    // How many files the new one has depends on when it was made: rows that came later have codes of their own.
     const auto now = files();
-    return now.size() == 5 && now.front() != before.front();
+    return !now.empty() &&
+           std::none_of(now.begin(), now.end(), [&](const auto& file) { return stem_of(file) == before; });
   }));
   db_.reset();
   copy("copy");
