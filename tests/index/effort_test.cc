@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <random>
@@ -222,6 +223,49 @@ TEST_F(EffortTest, OfFewKeptRowsReads8BitCodesOfAllUnlessTheyLieInFiles) {
     ASSERT_TRUE(plan);
     EXPECT_EQ(plan->score_all_kept, !cold);
     EXPECT_EQ(plan->cold, cold);
+  }
+}
+
+// Rows in close groups of twelve, and as many by themselves. Queries at a group find all of theirs with little effort,
+// those by themselves find few: how many of a sample are of the latter kind is luck.
+class UnlikeQueries : public EffortTest {
+ protected:
+  static constexpr std::size_t kGroup = 12, kAsked = 192, kAlone = 24;
+
+  void SetUp() override {
+    for (std::size_t row = 0; row < kRows; ++row) {
+      if (row % (2 * kGroup) == 0) groups_.push_back(random_vector(1));
+      Floats values = row % (2 * kGroup) < kGroup ? groups_.back() : random_vector(1);
+      for (float& value : values) value += 0.02F * normal_(random_);
+      ASSERT_TRUE(rows_.add(RowId{row}, values, Lsn{row + 1}));
+    }
+    compress(kLists);
+  }
+
+  std::vector<Floats> groups_;
+};
+
+TEST_F(UnlikeQueries, AreReasonForMoreEffortThanTheSampleNeeds) {
+  Floats asked;
+  for (std::size_t i = 0; i < kAsked; ++i) {
+    const Floats one = i < kAlone ? random_vector(1) : groups_[random_() % groups_.size()];
+    asked.insert(asked.end(), one.begin(), one.end());
+  }
+  const EffortTable table = measure(asked);
+  const Answers truth = exact(asked, 10);
+  for (const float target : {0.9F, 0.95F}) {
+    const std::optional<Effort> effort = table.find(10, target);
+    ASSERT_TRUE(effort) << "target " << target;
+    double sum = 0, squares = 0;
+    for (std::size_t i = 0; i < kAsked; ++i) {
+      const auto at = asked.begin() + static_cast<std::ptrdiff_t>(i * kDimension);
+      const double recall = try_out(Floats(at, at + kDimension), {truth[i]}, *effort).recall;
+      sum += recall;
+      squares += recall * recall;
+    }
+    // 0.01 may be missed, and searches may find a little less than was measured.
+    const double mean = sum / kAsked, error = std::sqrt((squares / kAsked - mean * mean) / (kAsked - 1));
+    EXPECT_GE(mean, target + 2 * error - 0.01 - 0.003) << "target " << target << ", standard error " << error;
   }
 }
 
