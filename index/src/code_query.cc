@@ -45,8 +45,13 @@ void CodeQuery::make_bases(const Codebook& codebook, const RotatedQuery& known, 
     are_estimates_ = !clusters.codes().empty() && estimate_bases(clusters);
     if (!are_estimates_) find_products(clusters, 0, clusters.count(), bases_.data());
   }
-  for (std::size_t i = 0; i < bases_.size(); ++i) bases_[i] = base_of(bases_[i], i);
-  if (are_estimates_) exact_.assign(bases_.size(), std::numeric_limits<float>::quiet_NaN());
+  // Estimates are numbers, products may overflow.
+  if (!are_estimates_ || codebook.metric == Metric::SquaredL2)
+    for (std::size_t i = 0; i < bases_.size(); ++i) bases_[i] = base_of(bases_[i], i);
+  for (const std::uint32_t list : found_) exact_[list] = std::numeric_limits<float>::quiet_NaN();
+  found_.clear();
+  if (are_estimates_ && exact_.size() != bases_.size())
+    exact_.assign(bases_.size(), std::numeric_limits<float>::quiet_NaN());
 }
 
 bool CodeQuery::estimate_bases(const Clusters& clusters) {
@@ -92,6 +97,7 @@ float CodeQuery::base_of(float product, std::size_t list) const {
 float CodeQuery::find_base(std::size_t list) {
   float product = 0;
   find_products(codebook_->clusters, list, 1, &product);
+  found_.push_back(static_cast<std::uint32_t>(list));
   return exact_[list] = base_of(product, list);
 }
 

@@ -57,7 +57,8 @@ class CodeQuery {
 
   const Codebook* codebook_ = nullptr;  // of the prepared query
   std::vector<float> rotated_, scratch_, bases_;
-  std::vector<float> exact_;  // by list, where bases_ are estimates; no number: not found yet
+  std::vector<float> exact_;          // by list, where bases_ are estimates; no number: not found yet
+  std::vector<std::uint32_t> found_;  // of exact_
   bool are_estimates_ = false, is_sixteen_bit_ = false;
   float sixteen_bit_scale_ = 0;
   std::vector<float> room_;

@@ -12,7 +12,6 @@ namespace mneme::index {
 namespace {
 
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
-constexpr std::size_t kBuckets = 256;
 constexpr std::size_t kEnoughToTell = 24;  // rows that tell how a filter goes with a query
 
 float finite(float score) {
@@ -64,43 +63,12 @@ void FunnelSearch::prepare(const Codebook& codebook, std::span<const CodeSegment
   keep_sigma_ = one_bit_error * query_.norm();
   probe_sigma_ = residual * query_.norm() / std::sqrt(static_cast<float>(codebook.rotation.size()));
   length_counts_ = codebook.metric == Metric::InnerProduct;
-  order_lists();
+  lists_.begin(query_.near_bases());
 }
 
 float FunnelSearch::nearness() {
-  const float best = query_.near_bases()[list_at(0)];
+  const float best = query_.near_bases()[lists_.at(0)];
   return length_counts_ && query_.norm() > 0 ? best / query_.norm() : best;
-}
-
-// Nearest first: by counting into buckets, each of which is sorted when a search comes to it. Most hold a list or two;
-// where a few lists lie far from the others, one holds nearly all.
-void FunnelSearch::order_lists() {
-  const std::span<const float> bases = query_.near_bases();
-  const auto [least, most] = std::minmax_element(bases.begin(), bases.end());
-  const float highest = *most;
-  const float per_bucket = *most > *least ? static_cast<float>(kBuckets - 1) / (*most - *least) : 0;
-  const auto bucket_of = [&](float base) {
-    const float bucket = (highest - base) * per_bucket;  // no number where the difference overflows
-    return bucket < static_cast<float>(kBuckets - 1) ? static_cast<std::size_t>(bucket) : kBuckets - 1;
-  };
-  buckets_.assign(kBuckets + 1, 0);
-  for (const float base : bases) ++buckets_[bucket_of(base) + 1];
-  for (std::size_t b = 1; b <= kBuckets; ++b) buckets_[b] += buckets_[b - 1];
-  order_.resize(bases.size());
-  for (std::size_t list = 0; list < bases.size(); ++list)
-    order_[buckets_[bucket_of(bases[list])]++] = static_cast<std::uint32_t>(list);
-  sorted_ = sorted_buckets_ = 0;
-}
-
-std::uint32_t FunnelSearch::list_at(std::size_t rank) {
-  const std::span<const float> bases = query_.near_bases();
-  while (sorted_ <= rank) {
-    const std::size_t end = buckets_[sorted_buckets_++];
-    std::sort(order_.begin() + static_cast<std::ptrdiff_t>(sorted_), order_.begin() + static_cast<std::ptrdiff_t>(end),
-              [&](std::uint32_t x, std::uint32_t y) { return bases[x] > bases[y]; });
-    sorted_ = end;
-  }
-  return order_[rank];
 }
 
 void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request,
@@ -109,8 +77,8 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
   const Effort* effort = &usual;
   std::size_t total = 0, passed = 0, wanted = 0;
   std::size_t raise_at = std::max<std::size_t>(2 * request.k, 64);
-  for (std::size_t rank = 0; rank < order_.size(); ++rank) {
-    const std::uint32_t list = list_at(rank);
+  for (std::size_t rank = 0; rank < lists_.size(); ++rank) {
+    const std::uint32_t list = lists_.at(rank);
     // Never before there are k: few lists may hold fewer.
     const float reach = effort->probe_sigmas * probe_sigma_, slack = query_.slack() * probe_sigma_;
     if (total >= request.k && (query_.near_bases()[list] + slack + reach < kth_ || rank >= effort->lists_max)) break;
@@ -127,7 +95,7 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
     if (some == 0) continue;
     ++work_.lists;
     for (Kept& kept : kept_) kept.before = kept.used;
-    scan_list(segments, list, rank + 1 < order_.size() ? list_at(rank + 1) : list, request, *effort);
+    scan_list(segments, list, rank + 1 < lists_.size() ? lists_.at(rank + 1) : list, request, *effort);
     for (std::size_t s = 0; s < segments.size(); ++s) {
       if (request.check_visible) drop_invisible(*segments[s], s, kept_[s].before, rows, request.view);
       total += kept_[s].used - kept_[s].before;

@@ -20,6 +20,7 @@
 #include "code_segment.h"
 #include "exact_rows.h"
 #include "hit_order.h"
+#include "list_order.h"
 #include "mneme/index/vector_index.h"
 
 namespace mneme::index {
@@ -106,8 +107,6 @@ class FunnelSearch {
 
  private:
   void prepare(const Codebook& codebook, std::span<const CodeSegmentPtr> segments, const FunnelRequest& request);
-  void order_lists();
-  std::uint32_t list_at(std::size_t rank);  ///< the list so many others are nearer than
   void choose(std::span<const CodeSegmentPtr> segments, const ExactRows& rows, const FunnelRequest& request,
               const Effort& usual);
   static std::pair<std::size_t, std::size_t> rows_of(std::uint32_t list, std::span<const CodeSegmentPtr> segments,
@@ -143,9 +142,8 @@ class FunnelSearch {
   };
 
   CodeQuery query_;
-  std::vector<Kept> kept_;                       // by segment
-  std::vector<std::uint32_t> order_, buckets_;   // lists; where each bucket of them ends
-  std::size_t sorted_ = 0, sorted_buckets_ = 0;  // of them
+  std::vector<Kept> kept_;  // by segment
+  ListOrder lists_;
   std::vector<float> scores_, scratch_;
   std::vector<Slot> slots_;
   std::vector<const float*> pointers_;

@@ -9,6 +9,18 @@
 #include "code_kernels.h"
 
 namespace mneme::index {
+namespace {
+
+void permute(const float* from, const std::uint32_t* places, std::size_t size, float* to) {
+  for (std::size_t i = 0; i < size; ++i) to[i] = from[places[i]];
+}
+void permute_and_multiply(const float* from, const std::uint32_t* places, const float* factors, std::size_t size,
+                          float* to) {
+  for (std::size_t i = 0; i < size; ++i) to[i] = from[places[i]] * factors[i];
+}
+
+}  // namespace
+
 Rotation::Rotation(std::size_t dimension, std::uint64_t seed)
     : dimension_(dimension), size_(size_for(dimension)), signs_(kRounds * size_), permutations_(signs_.size()) {
   std::mt19937_64 random(seed);
@@ -24,16 +36,21 @@ Rotation::Rotation(std::size_t dimension, std::uint64_t seed)
 void Rotation::apply(const float* in, float* out, float* scratch) const {
   // Where the size is no power of two, the first and the last part of such a size overlap and mix.
   const std::size_t part = std::bit_floor(size_);
-  std::copy_n(in, dimension_, out);
-  std::fill(out + dimension_, out + size_, 0.0F);
-  for (std::size_t round = 0; round < kRounds; ++round) {
-    const float* const signs = signs_.data() + round * size_;
-    const std::uint32_t* const from = permutations_.data() + round * size_;
-    for (std::size_t i = 0; i < size_; ++i) scratch[i] = out[i] * signs[i];
-    butterflies(scratch, part);
-    if (part != size_) butterflies(scratch + size_ - part, part);
-    for (std::size_t i = 0; i < size_; ++i) out[i] = scratch[from[i]];
+  const auto mix = [&](float* values) {
+    butterflies(values, part);
+    if (part != size_) butterflies(values + size_ - part, part);
+  };
+  // A round is signs, mixing and a permutation, which is made together with the signs of the next.
+  float *from = scratch, *to = out;
+  for (std::size_t i = 0; i < dimension_; ++i) from[i] = in[i] * signs_[i];
+  std::fill(from + dimension_, from + size_, 0.0F);
+  mix(from);
+  for (std::size_t round = 1; round < kRounds; ++round, std::swap(from, to)) {
+    permute_and_multiply(from, permutations_.data() + (round - 1) * size_, signs_.data() + round * size_, size_, to);
+    mix(to);
   }
+  static_assert(kRounds % 2 == 1, "the last permutation ends in `out`");
+  permute(from, permutations_.data() + (kRounds - 1) * size_, size_, out);
 }
 
 }  // namespace mneme::index

@@ -16,147 +16,12 @@
 #include <hwy/highway.h>
 
 #include "compress-inl.h"
-
-// Tables of 64 entries: Ice Lake, Zen 4 and later. Highway 1.0.3 does not tell GCC that its target has them. It tells
-// Clang, where an attribute of a function's own would replace what Highway says instead of adding to it.
-#undef MNEME_WIDE_TABLES
-#undef MNEME_WITH_WIDE_TABLES
-#define MNEME_WIDE_TABLES (HWY_TARGET == HWY_AVX3_DL)
-#if HWY_TARGET == HWY_AVX3_DL && !defined(__clang__)
-#define MNEME_WITH_WIDE_TABLES __attribute__((target("avx512vbmi")))
-#else
-#define MNEME_WITH_WIDE_TABLES
-#endif
-
-#undef MNEME_UNROLL
-#define MNEME_UNROLL _Pragma("GCC unroll 16")  // or sums lie in memory
+#include "scan_tables-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mneme::index::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
-
-// Dimensions of a group in the order of its tables. Wide: of three bytes the lower six bits of each, then the upper two
-// of all three. Otherwise the lower and the upper four bits of a byte. So many sums of tables are added in eight bits.
-#if MNEME_WIDE_TABLES
-inline constexpr std::size_t kTableBits = 6, kTables = 4, kAddedAtOnce = 4;
-inline constexpr std::size_t kOrder[] = {0,  1,  2,  3,  4,  5,  8, 9, 10, 11, 12, 13,
-                                         16, 17, 18, 19, 20, 21, 6, 7, 14, 15, 22, 23};
-#else
-inline constexpr std::size_t kTableBits = 4, kTables = 2, kAddedAtOnce = 16;
-inline constexpr std::size_t kOrder[] = {0, 1, 2, 3, 4, 5, 6, 7};
-#endif
-inline constexpr std::size_t kTableMax = 255 / kAddedAtOnce;  // the largest sum in a table
-inline constexpr std::size_t kGroup = kTableBits * kTables, kTableSize = std::size_t{1} << kTableBits;
-
-struct Sizes {
-  float of_table = 0;  ///< the largest sum of sizes of the dimensions of a table
-  float of_all = 0;
-};
-Sizes sizes_of(const float* query, std::size_t bytes) {
-  Sizes sizes;
-  for (std::size_t first = 0; first < bytes * 8; first += kGroup)
-    for (std::size_t i = 0; i < kGroup; i += kTableBits) {
-      float sum = 0;
-      for (std::size_t j = 0; j < kTableBits; ++j) {
-        const std::size_t d = first + kOrder[i + j];
-        sum += d < bytes * 8 ? std::abs(query[d]) : 0;
-      }
-      sizes.of_table = std::max(sizes.of_table, sum);
-      sizes.of_all += sum;
-    }
-  return sizes;
-}
-
-#if MNEME_WIDE_TABLES
-inline constexpr float kRounding = kTableBits / 2.0F;  // of an entry, at most: each level is rounded
-
-// Entry i of a table := the sum of the levels of those dimensions whose bit in i agrees with the query's sign: what they
-// sum to for no bit, and what each bit adds to that. `all` becomes the sum of all levels.
-MNEME_WITH_WIDE_TABLES void fill_tables(const float* query, std::size_t bytes, float inverse, std::uint8_t* out,
-                                        float& all) {
-  constexpr __mmask64 kBit[] = {0xAAAAAAAAAAAAAAAA, 0xCCCCCCCCCCCCCCCC, 0xF0F0F0F0F0F0F0F0,
-                                0xFF00FF00FF00FF00, 0xFFFF0000FFFF0000, 0xFFFFFFFF00000000};
-  std::uint32_t sum_of_levels = 0;
-  for (std::size_t first = 0; first < bytes * 8; first += kGroup)
-    for (std::size_t i = 0; i < kGroup; i += kTableBits, out += kTableSize) {
-      std::uint8_t added[kTableBits], for_none = 0;
-      for (std::size_t j = 0; j < kTableBits; ++j) {
-        const std::size_t d = first + kOrder[i + j];
-        const float scaled = d < bytes * 8 ? query[d] * inverse : 0;
-        const auto level = static_cast<std::uint8_t>(std::abs(scaled) + 0.5F);
-        sum_of_levels += level;
-        for_none = static_cast<std::uint8_t>(for_none + (scaled < 0 ? level : 0));
-        added[j] = static_cast<std::uint8_t>(scaled < 0 ? -level : level);
-      }
-      __m512i sum = _mm512_set1_epi8(static_cast<char>(for_none));
-      for (std::size_t j = 0; j < kTableBits; ++j)
-        sum = _mm512_add_epi8(sum, _mm512_maskz_set1_epi8(kBit[j], static_cast<char>(added[j])));
-      _mm512_storeu_si512(out, sum);
-    }
-  all = static_cast<float>(sum_of_levels);
-}
-#else
-inline constexpr float kRounding = 0.51F;  // sums are rounded, not what they are of, but for a little
-
-// Entry i of a table := the sum of the sizes of those dimensions whose bit in i agrees with the query's sign, in levels.
-// `all` is right as it is.
-#if HWY_TARGET == HWY_SCALAR
-void fill_tables(const float* query, std::size_t bytes, float inverse, std::uint8_t* out, float&) {
-  for (std::size_t d = 0; d < bytes * 8; d += kTableBits, out += kTableSize)
-    for (std::size_t entry = 0; entry < kTableSize; ++entry) {
-      float sum = 0;
-      for (std::size_t i = 0; i < kTableBits; ++i)
-        if ((entry >> i & 1) == (query[d + i] < 0 ? 0U : 1U)) sum += std::abs(query[d + i]);
-      out[entry] = static_cast<std::uint8_t>(sum * inverse + 0.5F);
-    }
-}
-#else
-HWY_INLINE void to_levels(const float* values, float inverse, std::int16_t* out) {
-  const hn::CappedTag<float, 8> floats;
-  const hn::Rebind<std::int16_t, decltype(floats)> d16;
-  for (std::size_t i = 0; i < 8; i += hn::Lanes(floats))
-    hn::StoreU(hn::DemoteTo(d16, hn::NearestInt(hn::Mul(hn::LoadU(floats, values + i), hn::Set(floats, inverse)))), d16,
-               out + i);
-}
-
-// In sixteen bits, of which the lower kPart are rounded away. For no bit the sum is that of the negative sizes; each bit
-// adds its value to that, the last to the second half of the entries.
-void fill_tables(const float* query, std::size_t bytes, float inverse, std::uint8_t* out, float&) {
-  constexpr int kPart = 11;
-  static_assert((kTableMax + 1) << kPart <= 1 << 15);
-  const hn::CappedTag<std::int16_t, 8> d16;  // the values of two tables, or half of one's entries
-  const hn::Rebind<std::uint8_t, decltype(d16)> d8;
-  const hn::Repartition<std::uint8_t, decltype(d16)> in_bytes;
-  const hn::RebindToUnsigned<decltype(d16)> du16;
-  HWY_ALIGN static constexpr std::int16_t kIfSet[3][8] = {
-      {0, -1, 0, -1, 0, -1, 0, -1}, {0, 0, -1, -1, 0, 0, -1, -1}, {0, 0, 0, 0, -1, -1, -1, -1}};
-  std::int16_t values[8];
-  const auto zero = hn::Zero(d16);
-  for (std::size_t d = 0; d < bytes * 8; d += 8) {
-    to_levels(query + d, inverse * (1 << kPart), values);
-    const auto value = hn::LoadU(d16, values);
-    const auto negative = hn::Max(hn::Sub(zero, value), zero);
-    for (std::size_t t = 0; t < 2; ++t, out += kTableSize) {
-      const auto of_dimension = [&](auto of, std::size_t i) HWY_ATTR {
-        const std::size_t at = 2 * (kTableBits * t + i);
-        const auto bytes_of = hn::Set(du16, static_cast<std::uint16_t>(at | (at + 1) << 8));
-        return hn::BitCast(d16, hn::TableLookupBytes(hn::BitCast(in_bytes, of), hn::BitCast(in_bytes, bytes_of)));
-      };
-      auto sum = of_dimension(negative, 3);
-      MNEME_UNROLL
-      for (std::size_t i = 0; i < 3; ++i)
-        sum =
-            hn::Add(sum, hn::Add(of_dimension(negative, i), hn::And(hn::Load(d16, kIfSet[i]), of_dimension(value, i))));
-      const auto half = hn::Set(d16, 1 << (kPart - 1));
-      const auto lower = hn::Add(sum, half), upper = hn::Add(lower, of_dimension(value, 3));
-      hn::StoreU(hn::DemoteTo(d8, hn::ShiftRight<kPart>(lower)), d8, out);
-      hn::StoreU(hn::DemoteTo(d8, hn::ShiftRight<kPart>(upper)), d8, out + 8);
-    }
-  }
-}
-#endif
-#endif
 
 MNEME_WITH_WIDE_TABLES void MakeTables(const float* query, std::size_t bytes, OneBitQuery& out) {
   constexpr float kSumMax = 65535;
@@ -177,12 +42,15 @@ MNEME_WITH_WIDE_TABLES void MakeTables(const float* query, std::size_t bytes, On
 // sums[i] := the sum of levels that agree in row i of a block of `width` rows. May fetch what lies `ahead`.
 #if MNEME_WIDE_TABLES
 MNEME_WITH_WIDE_TABLES HWY_INLINE void sum_levels(const OneBitQuery& query, const std::uint8_t* signs,
-                                                  std::size_t width, std::uintptr_t, std::uint16_t* sums) {
+                                                  std::size_t width, std::uintptr_t ahead, std::uint16_t* sums) {
   const __mmask64 lanes = width == 64 ? ~__mmask64{0} : (__mmask64{1} << width) - 1;
   const __m512i two = _mm512_set1_epi8(0x03), four = _mm512_set1_epi8(0x0F);
   const std::uint8_t* table = query.tables.data();
   __m512i all = _mm512_setzero_si512(), odd = _mm512_setzero_si512();
   const auto add = [&](__m512i a, __m512i b, __m512i c) {
+    for (std::size_t line = 0; line < 3; ++line)
+      _mm_prefetch(reinterpret_cast<const char*>(ahead) + line * kCacheLine, _MM_HINT_T0);
+    ahead += 3 * kCacheLine;
     const __m512i upper = _mm512_ternarylogic_epi32(two, _mm512_srli_epi16(a, 6), _mm512_srli_epi16(b, 4), 0xCA);
     const __m512i top = _mm512_ternarylogic_epi32(four, upper, _mm512_srli_epi16(c, 2), 0xCA);
     const __m512i x = _mm512_add_epi8(_mm512_permutexvar_epi8(a, _mm512_loadu_si512(table)),
