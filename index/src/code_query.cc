@@ -94,6 +94,13 @@ float CodeQuery::base_of(float product, std::size_t list) const {
   return std::isfinite(product) ? product : -std::numeric_limits<float>::max();
 }
 
+void CodeQuery::fetch_base(std::size_t list) const {
+  if (!are_estimates_ || !is_sixteen_bit_ || !std::isnan(exact_[list])) return;
+  const std::size_t size = rotated_.size();
+  const std::int16_t* const levels = codebook_->clusters.levels() + list * size;
+  for (std::size_t d = 0; d < size; d += kCacheLine / sizeof *levels) __builtin_prefetch(levels + d);
+}
+
 float CodeQuery::find_base(std::size_t list) {
   float product = 0;
   find_products(codebook_->clusters, list, 1, &product);

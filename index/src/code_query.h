@@ -36,6 +36,8 @@ class CodeQuery {
     if (!are_estimates_) return bases_[list];
     return std::isnan(exact_[list]) ? find_base(list) : exact_[list];
   }
+  /// Brings nearer what base(list) will read, for a list that it will be asked of soon.
+  void fetch_base(std::size_t list) const;
   /// Scores of rows by their 8-bit codes, in place of the estimates.
   void score_eight_bit(const CodeSegment& segment, const Candidates& rows, std::size_t count);
   /// Its levels, rotation.size() of them, and what codes, stored 128 too high, add to a product with them.

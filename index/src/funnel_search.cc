@@ -12,6 +12,7 @@ namespace mneme::index {
 namespace {
 
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
+constexpr std::size_t kBasesAhead = 2;     // lists whose centroids are fetched before they are needed
 constexpr std::size_t kEnoughToTell = 24;  // rows that tell how a filter goes with a query
 
 float finite(float score) {
@@ -79,6 +80,7 @@ void FunnelSearch::choose(std::span<const CodeSegmentPtr> segments, const ExactR
   std::size_t raise_at = std::max<std::size_t>(2 * request.k, 64);
   for (std::size_t rank = 0; rank < lists_.size(); ++rank) {
     const std::uint32_t list = lists_.at(rank);
+    if (rank + kBasesAhead < lists_.size()) query_.fetch_base(lists_.at(rank + kBasesAhead));
     // Never before there are k: few lists may hold fewer.
     const float reach = effort->probe_sigmas * probe_sigma_, slack = query_.slack() * probe_sigma_;
     if (total >= request.k && (query_.near_bases()[list] + slack + reach < kth_ || rank >= effort->lists_max)) break;
@@ -208,7 +210,13 @@ void FunnelSearch::take_kept(std::span<const CodeSegmentPtr> segments, const Exa
                              const FunnelRequest& request) {
   for (std::size_t s = 0; s < segments.size(); ++s) {
     kept_[s].make_room(request.kept[s]->count());
-    for (std::uint32_t list = 0; list < segments[s]->lists(); ++list) take_kept(*segments[s], s, list, request);
+    some_lists_.clear();
+    for (std::uint32_t list = 0; list < segments[s]->lists(); ++list)
+      if (request.kept[s]->in_list(list) > 0) some_lists_.push_back(list);
+    for (std::size_t i = 0; i < some_lists_.size(); ++i) {
+      if (i + kBasesAhead < some_lists_.size()) query_.fetch_base(some_lists_[i + kBasesAhead]);
+      take_kept(*segments[s], s, some_lists_[i], request);
+    }
     if (request.check_visible) drop_invisible(*segments[s], s, 0, rows, request.view);
   }
 }
