@@ -14,6 +14,7 @@
 #include "code_kernels.h"
 #include "dense_kernels.h"
 #include "huge_array.h"
+#include "list_order.h"
 #include "mneme/index/kernels.h"
 #include "rotation.h"
 
@@ -130,6 +131,17 @@ void prepare(benchmark::State& state, const std::string& target) {
   });
 }
 
+// The 40 nearest of the lists that a million rows have.
+void order(benchmark::State& state, const std::string& target) {
+  constexpr std::size_t kLists = 2604, kComeTo = 40;
+  const std::vector<float> bases = normal_values(kLists);
+  ListOrder lists;
+  measure(state, target, kLists, kLists * sizeof(float), [&] {
+    lists.begin(bases);
+    benchmark::DoNotOptimize(lists.at(kComeTo - 1));
+  });
+}
+
 const bool kRegistered = [] {
   for (const std::string& target : kernel_targets()) {
     const auto add = [&](const char* name, auto run) {
@@ -143,6 +155,7 @@ const bool kRegistered = [] {
     add("dense_512_queries", [](auto& state, auto& name) { dense(state, name, false); });
     add("sixteen_bit_L2", [](auto& state, auto& name) { sixteen_bit(state, name); });
     add("kth_largest", [](auto& state, auto& name) { select(state, name); });
+    add("order_lists", [](auto& state, auto& name) { order(state, name); });
     add("rotate_and_tables", [](auto& state, auto& name) { prepare(state, name); });
   }
   benchmark::RegisterBenchmark("Codes/tiles/dense_512_queries",

@@ -144,7 +144,7 @@ class FunnelSearch {
   CodeQuery query_;
   std::vector<Kept> kept_;  // by segment
   ListOrder lists_;
-  std::vector<std::uint32_t> some_lists_;
+  std::vector<std::uint32_t> some_lists_;  // that hold a row that the filter keeps
   std::vector<float> scores_, scratch_;
   std::vector<Slot> slots_;
   std::vector<const float*> pointers_;
